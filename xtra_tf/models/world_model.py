@@ -1,0 +1,88 @@
+"""The protocol of a world model: what search, targets and learners may ask.
+
+A new model joins by implementing this class and inheriting the suite in
+tests/conformance/world_model_suite.py; nothing else needs to change.
+"""
+
+import abc
+from typing import Any
+
+import tensorflow as tf
+
+from xtra_tf.types import ModelOutput, Simulator
+
+
+class WorldModel(tf.keras.Model, abc.ABC):
+  """A learned model of one or several tasks with a common action set.
+
+  Observations arrive stacked and scaled: <float32>[B, H, W, S * C] for frames
+  (channel S-major: oldest frame first, colours of a frame together), or
+  <float32>[B, S * D] for vectors. Actions are <int32>[B], ids of the task
+  family. All functions are batched and may be traced.
+  """
+
+  num_actions: int  # A, of the task family
+  prefix_horizon: int  # steps after which the value prefix starts anew
+
+  @abc.abstractmethod
+  def initial_inference(self, observation: tf.Tensor,
+                        training: bool = False) -> ModelOutput:
+    """Encodes observations; the reward of the output is 0.
+
+    Args:
+      observation: <float32>[B, ...], stacked and scaled.
+      training: whether batch statistics are used (and updated).
+
+    Returns:
+      A ModelOutput with leading axis B, its value prefix freshly reset.
+    """
+
+  @abc.abstractmethod
+  def recurrent_inference(self, state: Any, action: tf.Tensor,
+                          training: bool = False) -> ModelOutput:
+    """Predicts what follows an action.
+
+    Args:
+      state: nest of tensors [B, ...] as returned before.
+      action: <int32>[B].
+      training: whether batch statistics are used (and updated).
+
+    Returns:
+      A ModelOutput; its reward is the undiscounted sum of rewards since the
+      value prefix was last reset.
+    """
+
+  @abc.abstractmethod
+  def reset_prefix(self, state: Any, where: tf.Tensor) -> Any:
+    """Starts the value prefix anew for some rows.
+
+    Args:
+      state: nest of tensors [B, ...].
+      where: <bool>[B].
+
+    Returns:
+      The state, with what accumulates the prefix cleared where asked.
+    """
+
+  @abc.abstractmethod
+  def project(self, state: Any, with_head: bool,
+              training: bool = False) -> tf.Tensor:
+    """Maps states to the space in which consistency is measured.
+
+    Args:
+      state: nest of tensors [B, ...].
+      with_head: True for the predicted side, False for the encoded side,
+        whose gradient the caller stops.
+      training: whether batch statistics are used (and updated).
+
+    Returns:
+      <float32>[B, projection].
+    """
+
+  def simulator(self) -> Simulator:
+    """The model, in inference mode, as a planner wants it."""
+    return Simulator(
+        recurrent=lambda state, action: self.recurrent_inference(
+            state, action, training=False),
+        reset_prefix=self.reset_prefix,
+        prefix_horizon=self.prefix_horizon)
