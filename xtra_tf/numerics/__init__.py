@@ -1,0 +1,1 @@
+"""Pure tensor functions: no objects, no settings, no state."""

@@ -1,0 +1,53 @@
+"""Image augmentation, one draw a sample, from stateless seeds.
+
+Source: DrQ (random shift), Data-efficient RL (intensity); EfficientZero
+`core/dataset.py`.
+"""
+
+import tensorflow as tf
+
+
+def random_shift(images: tf.Tensor, padding: int,
+                 seed: tf.Tensor) -> tf.Tensor:
+  """Shifts each image by up to `padding` pixels; borders are repeated.
+
+  The same as padding each side with copies of the border pixels and cutting
+  out an image of the old size at a random place.
+
+  Args:
+    images: <float32>[B, H, W, C].
+    padding: the largest shift, pixels; shifts are uniform in
+      -padding..padding, for each axis and sample.
+    seed: <int32>[2].
+
+  Returns:
+    <float32>[B, H, W, C].
+  """
+  batch, height, width, _ = images.shape
+  shifts = tf.random.stateless_uniform(
+      [batch, 2], seed, minval=-padding, maxval=padding + 1, dtype=tf.int32)
+  rows = tf.clip_by_value(
+      tf.range(height) + shifts[:, :1], 0, height - 1)
+  columns = tf.clip_by_value(
+      tf.range(width) + shifts[:, 1:], 0, width - 1)
+  shifted = tf.gather(images, rows, axis=1, batch_dims=1)
+  return tf.gather(shifted, columns, axis=2, batch_dims=1)
+
+
+def random_intensity(images: tf.Tensor, scale: float,
+                     seed: tf.Tensor) -> tf.Tensor:
+  """Makes each image a little brighter or darker.
+
+    image * (1 + scale * clip(noise, -2, 2)),  noise ~ N(0, 1)
+
+  Args:
+    images: <float32>[B, ...].
+    scale: standard deviation of the factor.
+    seed: <int32>[2].
+
+  Returns:
+    <float32>[B, ...]; not clipped to [0, 1].
+  """
+  shape = [images.shape[0]] + [1] * (images.shape.rank - 1)
+  noise = tf.random.stateless_normal(shape, seed)
+  return images * (1. + scale * tf.clip_by_value(noise, -2., 2.))
