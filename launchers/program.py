@@ -1,0 +1,96 @@
+"""How every launcher starts and ends: flags, help, errors, exit codes.
+
+Exit codes: 0 done, 1 a bug of ours, 2 wrong usage, 65 bad data, 69 a service
+that cannot be reached, 70 non-finite numbers, 74 input or output, 130
+interrupted.
+"""
+
+import os
+import sys
+import textwrap
+from typing import Callable, List, NoReturn, Sequence
+
+from absl import app, flags, logging
+
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string(
+    'root_dir', None, 'Folder of the run; a used one is gone on with.')
+flags.DEFINE_bool('debug', False, 'Show a traceback with every error.')
+
+_EXIT_INTERRUPTED = 130
+
+
+def _parse_flags(argv: Sequence[str]) -> List[str]:
+  """absl's own parser exits with 1 for help and for mistakes alike."""
+  if {'--help', '-help', '--helpfull', '--helpshort', '-h'} & set(argv[1:]):
+    _show_help()
+  try:
+    remaining = FLAGS(list(argv))
+  except flags.Error as error:
+    _fail(f'{error}\nPass --help to see the flags.', 2)
+  if len(remaining) > 1:
+    _fail(f'Unexpected arguments: {" ".join(remaining[1:])}. Expected flags '
+          'only. Pass --help to see them.', 2)
+  return remaining
+
+
+def _show_help() -> NoReturn:
+  main_module = sys.modules['__main__']
+  sys.stdout.write(f'{(main_module.__doc__ or "").strip()}\n\nFlags:\n')
+  for flag in sorted(FLAGS.get_key_flags_for_module(main_module),
+                     key=lambda flag: flag.name):
+    switch = '[no]' if flag.boolean else ''
+    default = '' if flag.default in (None, []) else f' (default: {flag.default})'
+    text = textwrap.fill(' '.join(flag.help.split()), 78, initial_indent=' ' * 6,
+                         subsequent_indent=' ' * 6)
+    sys.stdout.write(f'  --{switch}{flag.name}{default}\n{text}\n')
+  sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+  sys.stderr.write(f'error: {message}\n')
+  sys.stderr.flush()
+  sys.exit(code)
+
+
+def run(main: Callable[[], int]) -> NoReturn:
+  """Parses the flags, runs `main`, and turns errors into one clear message.
+
+  Args:
+    main: returns the exit code. It imports TensorFlow, not its module, so that
+      `--help` answers at once.
+  """
+  app.run(lambda _: _guarded(main), flags_parser=_parse_flags)
+  raise AssertionError('app.run does not return')
+
+
+def _guarded(main: Callable[[], int]) -> NoReturn:
+  # TensorFlow's and Reverb's native start-up lines say nothing to a user.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('GLOG_minloglevel', '2')
+  if not FLAGS.debug:
+    logging.set_verbosity(logging.ERROR)
+  from xtra_tf import errors  # pylint: disable=import-outside-toplevel
+  try:
+    sys.exit(main())
+  except errors.UserError as error:
+    if FLAGS.debug:
+      raise
+    _fail(str(error), error.exit_code)
+  except KeyboardInterrupt:
+    _fail('Interrupted. The same command goes on from the last save.',
+          _EXIT_INTERRUPTED)
+  except OSError as error:
+    if FLAGS.debug:
+      raise
+    _fail(f'{error}. The same command goes on from the last save.',
+          errors.EXIT_IO)
+
+
+def require_root_dir() -> str:
+  """The flag's value; the one flag that has no default."""
+  if not FLAGS.root_dir:
+    _fail('--root_dir is missing. Expected the folder of the run, e.g. '
+          '--root_dir=runs/demo.', 2)
+  return FLAGS.root_dir

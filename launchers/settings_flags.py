@@ -1,0 +1,10 @@
+"""The flags of every program that takes a run's settings."""
+
+from absl import flags
+
+flags.DEFINE_multi_string(
+    'gin_file', [], 'Gin file, e.g. protocols/demo.gin; later ones win. Looked '
+    'for here, in gin/ of the checkout, in the installed package.')
+flags.DEFINE_multi_string(
+    'gin_bindings', [], 'One binding, e.g. "NUM_SIMULATIONS = 16".')
+flags.DEFINE_integer('seed', 0, 'Seed of weights, environments and searches.')

@@ -1,0 +1,184 @@
+"""Gin: the names that can be bound, where files are looked for, what was bound.
+
+A gin file is a program: with an `import` line it runs any module. None of ours
+has one, and none is accepted.
+"""
+
+import dataclasses
+import importlib.resources
+import os
+import re
+from typing import Any, Dict, List, Optional, Sequence
+
+import gin
+
+from xtra_tf.errors import UsageError, near_names
+from xtra_tf.evaluation import EvaluationSettings as _EvaluationSettings
+from xtra_tf.experiments import settings as _settings
+from xtra_tf.learners import LearnerSettings as _LearnerSettings
+from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
+from xtra_tf.models import EfficientZeroConfig as _EfficientZeroConfig
+from xtra_tf.planning import MctsPlanner as _MctsPlanner
+
+MACROS = ('TARGET_TASK', 'SOURCE_TASKS', 'ENV_STEPS', 'NUM_SIMULATIONS',
+          'BATCH_SIZE')
+
+
+def _register(cls: Any, package: str) -> Any:
+  return gin.external_configurable(cls, module=f'xtra_tf.{package}')
+
+
+TaskSettings = _register(_settings.TaskSettings, 'experiments')
+ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
+StageSettings = _register(_settings.StageSettings, 'experiments')
+TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
+EfficientZeroConfig = _register(_EfficientZeroConfig, 'models')
+MctsPlanner = _register(_MctsPlanner, 'planning')
+LearnerSettings = _register(_LearnerSettings, 'learners')
+TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
+EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
+
+CONFIGURABLES = (TaskSettings, ReplaySettings, StageSettings,
+                 TeacherPassSettings, EfficientZeroConfig, MctsPlanner,
+                 LearnerSettings, TaskWeightSettings, EvaluationSettings)
+_IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
+_INCLUDE = re.compile(r'^\s*include\s+[\'"]([^\'"]+)[\'"]', re.MULTILINE)
+
+
+def gin_folders() -> List[str]:
+  """Where gin files are looked for: here, in the checkout, in the package."""
+  folders = [os.getcwd()]
+  package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  checkout = os.path.join(os.path.dirname(package), 'gin')
+  if os.path.isdir(os.path.join(checkout, 'protocols')):
+    folders.append(checkout)
+  try:
+    installed = importlib.resources.files('xtra_tf.gin_files')
+    folders.append(str(installed))
+  except ModuleNotFoundError:
+    pass  # a checkout that is not installed
+  return folders
+
+
+def find_gin_file(name: str) -> str:
+  """Path of a gin file, named with or without the leading `gin/`.
+
+  Raises:
+    UsageError: there is no such file; names near ones.
+  """
+  bare = name[len('gin/'):] if name.startswith('gin/') else name
+  for folder in gin_folders():
+    for candidate in (name, bare):
+      path = os.path.join(folder, candidate)
+      if os.path.isfile(path):
+        return path
+  known = []
+  for folder in gin_folders()[1:]:
+    for parent, _, files in os.walk(folder):
+      known.extend(os.path.relpath(os.path.join(parent, f), folder)
+                   for f in files if f.endswith('.gin'))
+  raise UsageError(f'There is no gin file {name}. {near_names(bare, known)} '
+                   f'Looked in: {", ".join(gin_folders())}.')
+
+
+def _refuse_imports(text: str, where: str) -> None:
+  found = _IMPORT.search(text)
+  if found:
+    raise UsageError(
+        f'{where} has the line `{found.group(0).strip()}`. A gin file that '
+        'imports can run any code, so none is accepted. Expected bindings and '
+        'includes only: everything of xtra_tf can be bound without imports.')
+
+
+def _check_file(path: str, seen: Optional[set] = None) -> None:
+  """Looks through a file and all that it includes before gin reads them."""
+  seen = set() if seen is None else seen
+  if path in seen:
+    return
+  seen.add(path)
+  with open(path, encoding='utf-8') as file:
+    text = file.read()
+  _refuse_imports(text, path)
+  for included in _INCLUDE.findall(text):
+    _check_file(find_gin_file(included), seen)
+
+
+def _unknown_name(error: Exception) -> UsageError:
+  """Turns gin's error into one sentence with near names."""
+  text = str(error).strip().split('\n')[0]
+  quoted = re.findall(r"[`']([\w./]+)[`']", str(error))
+  known = [f'{c.__name__}.{f.name}' for c in CONFIGURABLES
+           for f in _parameters(c)] + list(MACROS)
+  hint = near_names(quoted[0].split('/')[-1], known) if quoted else ''
+  return UsageError(f'Gin: {text} {hint}'.strip())
+
+
+def _parameters(configurable: Any) -> Sequence[Any]:
+  return (dataclasses.fields(configurable)
+          if dataclasses.is_dataclass(configurable) else ())
+
+
+def parse(gin_files: Sequence[str], bindings: Sequence[str]) -> None:
+  """Reads gin files, then bindings, replacing what was bound before.
+
+  Args:
+    gin_files: names of gin files, later ones win.
+    bindings: e.g. `NUM_SIMULATIONS = 16`.
+
+  Raises:
+    UsageError: a missing file, an unknown name, an import, a syntax error.
+  """
+  gin.clear_config()
+  paths = [find_gin_file(name) for name in gin_files]
+  for path in paths:
+    _check_file(path)
+  for binding in bindings:
+    _refuse_imports(binding, '--gin_bindings')
+  for folder in gin_folders():
+    gin.add_config_file_search_path(folder)
+  try:
+    gin.parse_config_files_and_bindings(paths, list(bindings))
+  except (ValueError, SyntaxError, IOError, AttributeError, TypeError) as error:
+    raise _unknown_name(error) from error
+
+
+def bound_values() -> Dict[str, str]:
+  """Every bound parameter and its value as text, e.g. for a difference."""
+  values = {}
+  for line in gin.config_str(max_line_length=100_000).split('\n'):
+    if '=' in line and not line.lstrip().startswith('#'):
+      name, _, value = line.partition('=')
+      values[name.strip()] = value.strip()
+  return values
+
+
+def config_text() -> str:
+  """All bindings as a gin file."""
+  return gin.config_str()
+
+
+def operative_text() -> str:
+  """The bindings that were used, with the defaults of those that were not."""
+  return gin.operative_config_str()
+
+
+def resolve(configurable: Any, scope: Optional[str] = None,
+            **given: Any) -> Any:
+  """Builds settings within a gin scope; gin's own errors become ours.
+
+  Args:
+    configurable: one of `CONFIGURABLES`.
+    scope: a stage's name, or None.
+    **given: what the caller decides and gin does not.
+
+  Raises:
+    UsageError: a value is missing or not acceptable.
+  """
+  try:
+    with gin.config_scope(scope):
+      return configurable(**given)
+  except (TypeError, ValueError, RuntimeError) as error:
+    text = str(error).strip().split('\n')[0]
+    raise UsageError(f'Gin, {configurable.__name__}'
+                     + (f' of stage {scope}' if scope else '')
+                     + f': {text}') from error

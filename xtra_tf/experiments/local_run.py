@@ -1,0 +1,119 @@
+"""All stages and all roles in one process: the main job."""
+
+import os
+import shlex
+import sys
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+from xtra_tf.errors import StorageError, UsageError, near_names
+from xtra_tf.episodes import EpisodeLog
+from xtra_tf.evaluation import Evaluator, ResultRecord, results, write_report
+from xtra_tf.experiments import configuration, roles, stages
+from xtra_tf.experiments.stages import StageRun
+from xtra_tf.runs import RunDirectory, RunLock, StageProgress, check_free_space
+from xtra_tf.variables import restore_world_model
+
+# Checkpoints, logs and the report of the smallest run; larger ones say more.
+_MINIMUM_FREE_BYTES = 500 * 2**20
+
+
+def run_xtra(root_dir: str, *, gin_files: Sequence[str],
+             gin_bindings: Sequence[str], seed: int = 0,
+             task_data: Optional[Mapping[str, str]] = None,
+             accept_config_change: bool = False) -> str:
+  """Runs what is left of the main job and returns the path of its report.
+
+  Args:
+    root_dir: the run's folder. A used one is gone on with.
+    gin_files: names of gin files, later ones win.
+    gin_bindings: single bindings, applied last.
+    seed: decides initial weights, environment seeds and search noise.
+    task_data: {source task: folder of episodes} to use instead of collecting.
+    accept_config_change: go on with other settings than the run began with.
+
+  Returns:
+    Path of the report's index.html.
+
+  Raises:
+    UserError: whatever is wrong with settings, data or the machine.
+  """
+  configuration.parse(gin_files, gin_bindings)
+  parts = roles.resolve_parts(seed)
+  task_data = dict(task_data or {})
+  check_task_data(parts, task_data)
+  check_free_space(root_dir, _MINIMUM_FREE_BYTES)
+  directory = RunDirectory(root_dir)
+  settings = {**configuration.bound_values(), 'flag:seed': str(seed),
+              **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
+  with RunLock(directory):
+    directory.begin(settings, seed=seed, command=command_line(),
+                    accept_changes=accept_config_change)
+    directory.write_config(given=configuration.config_text())
+    run = StageRun(parts, directory, task_data)
+    try:
+      report = _run_stages(run)
+    except BaseException as error:
+      directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
+      raise
+    directory.finish('done')
+  return report
+
+
+def command_line() -> str:
+  """The command as typed, fit to be pasted."""
+  program = os.path.basename(sys.argv[0] or 'python')
+  return shlex.join(['python', program, *sys.argv[1:]])
+
+
+def check_task_data(parts: roles.RunParts,
+                    task_data: Mapping[str, str]) -> None:
+  """Opens and verifies all data that the user brought, before any training."""
+  names = [task.name for task in parts.sources]
+  for name, folder in task_data.items():
+    if name not in names:
+      raise UsageError(
+          f'--task_data names {name}, which is not a source task of this run. '
+          f'{near_names(name, names)}')
+    task = parts.sources[names.index(name)]
+    EpisodeLog(folder, expected_task=task).verify()
+
+
+def _run_stages(run: StageRun) -> str:
+  for task in run.parts.sources:
+    stages.make_source_data(run, task)
+  for task in run.parts.sources:
+    stages.train_teacher(run, task)
+  stages.distil_student(run)
+  stages.finetune(run)
+  stages.train_from_scratch(run)
+  evaluate_all(run)
+  run.directory.write_config(operative=configuration.operative_text())
+  return write_report(run.directory.path)
+
+
+def evaluate_all(run: StageRun) -> None:
+  """Evaluates student (zero-shot), finetuned model and control on the target.
+
+  Results that are there already are not made again.
+  """
+  parts = run.parts
+  target = parts.target
+  evaluated = {(record.stage, record.task)
+               for record in results.read(run.directory.results)}
+  for name in ('student', 'finetune', 'scratch'):
+    if (name, target.name) in evaluated:
+      continue
+    stage = run.directory.stage(
+        name, None if name == 'student' else target.name)
+    model = roles.build_model(parts, parts.seed)
+    restored = restore_world_model(model, stage.path)
+    evaluator = Evaluator(target, model, parts.planner, parts.evaluation)
+    with StageProgress(f'Evaluation: {name}',
+                       total=parts.evaluation.episodes,
+                       unit='episodes') as progress:
+      result = evaluator.run(progress=progress.update)
+    results.append(run.directory.results, ResultRecord(
+        run=run.directory.run_id, stage=name, task=target.name,
+        step=restored.step, env_steps=restored.env_steps, profile='fixed',
+        codec='lossless', seeds=result.seeds, returns=result.returns,
+        lengths=result.lengths, truncated=result.truncated))

@@ -1,0 +1,222 @@
+"""Builds the roles of a stage: tasks, models, planner, targets, agent, actor.
+
+Together with `stages.py` this is the composition root: the only place that
+knows all packages. Everything here takes settings that were resolved before
+the first stage began, so that a mistake costs no time.
+"""
+
+import dataclasses
+from typing import Any, Dict, Optional, Sequence, Tuple
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.specs import tensor_spec
+from tf_agents.trajectories import time_step as ts
+
+from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.evaluation import EvaluationSettings
+from xtra_tf.experiments import configuration
+from xtra_tf.experiments.settings import (
+    STAGES, ReplaySettings, StageSettings, TaskSettings, TeacherPassSettings)
+from xtra_tf.learners import (
+    LearnerSettings, TaskWeights, TaskWeightSettings, WorldModelAgent)
+from xtra_tf.models import build_world_model
+from xtra_tf.models.world_model import WorldModel
+from xtra_tf.planning.planner import Planner
+from xtra_tf.policies import PlanningPolicy, RandomPolicy
+from xtra_tf.replay import TableSpec, WindowSpec
+from xtra_tf.targets import (
+    ReanalyzedTargets, StoredTargets, TargetsByRows, TargetsFn)
+from xtra_tf.tasks import TaskSpec, get_task
+
+
+@dataclasses.dataclass(frozen=True)
+class StageParts:
+  """All settings of one stage."""
+  stage: StageSettings
+  replay: ReplaySettings
+  learner: LearnerSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class RunParts:
+  """All settings of a run, resolved and checked before anything starts."""
+  target: TaskSpec
+  sources: Tuple[TaskSpec, ...]
+  stages: Dict[str, StageParts]
+  teacher_pass: TeacherPassSettings
+  task_weights: TaskWeightSettings
+  evaluation: EvaluationSettings
+  planner: Planner
+  description: Dict[str, Any]  # of the world model, as in model.json
+  seed: int
+
+  def task_index(self, name: str) -> int:
+    """Position of a task in the run's list: target first, then sources."""
+    return [t.name for t in (self.target, *self.sources)].index(name)
+
+
+def resolve_parts(seed: int) -> RunParts:
+  """Reads all settings out of gin and checks that they fit each other.
+
+  Args:
+    seed: of the run.
+
+  Raises:
+    UsageError: an unknown task, a missing or impossible setting.
+    IncompatibleDataError: tasks of different frames or action sets.
+  """
+  tasks = configuration.resolve(configuration.TaskSettings)
+  specs = [get_task(name, resolution=tasks.resolution,
+                    grayscale=tasks.grayscale, stack=tasks.stack)
+           for name in (tasks.target, *tasks.sources)]
+  check_same_shapes(specs)
+  target = specs[0]
+  model = configuration.resolve(
+      configuration.EfficientZeroConfig,
+      observation_shape=stacked_shape(target), num_actions=target.num_actions)
+  description = {'family': 'efficientzero', 'config': model.to_json(),
+                 'task': target.fingerprint(), 'codec': 'lossless',
+                 'profile': 'fixed'}
+  stages = {}
+  for name in STAGES:
+    replay = configuration.resolve(configuration.ReplaySettings, name)
+    stages[name] = StageParts(
+        stage=configuration.resolve(configuration.StageSettings, name),
+        replay=replay,
+        learner=configuration.resolve(
+            configuration.LearnerSettings, name, stack=target.stack,
+            unroll_steps=replay.unroll_steps, support=model.support))
+  # A dry construction: impossible sizes are refused here, not hours later.
+  build_world_model(description)
+  return RunParts(
+      target=target, sources=tuple(specs[1:]), stages=stages,
+      teacher_pass=configuration.resolve(configuration.TeacherPassSettings),
+      task_weights=configuration.resolve(configuration.TaskWeightSettings),
+      evaluation=configuration.resolve(configuration.EvaluationSettings),
+      planner=configuration.resolve(configuration.MctsPlanner),
+      description=description, seed=seed)
+
+
+def check_same_shapes(specs: Sequence[TaskSpec]) -> None:
+  """Refuses tasks that one network cannot take together."""
+  first = specs[0]
+  for spec in specs[1:]:
+    for field in ('observation_shape', 'observation_dtype', 'num_actions',
+                  'stack'):
+      expected, found = getattr(first, field), getattr(spec, field)
+      if expected != found:
+        raise IncompatibleDataError(
+            f'{first.name} and {spec.name} cannot share a network: {field} '
+            f'is {expected} and {found}. Expected the same for all tasks of a '
+            'run.')
+
+
+def stacked_shape(task: TaskSpec) -> Tuple[int, ...]:
+  """Shape of a scaled observation: frames stacked in the last axis."""
+  *space, channels = task.observation_shape
+  return (*space, channels * task.stack)
+
+
+def window_spec(task: TaskSpec, replay: ReplaySettings,
+                planner: Planner) -> WindowSpec:
+  """The windows that one run's tables hold."""
+  return WindowSpec(
+      stack=task.stack, unroll_steps=replay.unroll_steps,
+      td_steps=replay.td_steps, observation_shape=task.observation_shape,
+      observation_dtype=task.observation_dtype,
+      target_shape=planner.target_shape(task.num_actions))
+
+
+def table_specs(tasks: Sequence[TaskSpec], rows: Sequence[int],
+                replay: ReplaySettings) -> Tuple[TableSpec, ...]:
+  """One table per task; a table serves once it could fill its rows."""
+  return tuple(
+      TableSpec(name=task.name, max_size=replay.max_size,
+                priority_exponent=replay.priority_exponent,
+                min_size=max(1, quota))
+      for task, quota in zip(tasks, rows))
+
+
+def acting_specs(task: TaskSpec) -> Tuple[ts.TimeStep, Any]:
+  """TF-Agents' time-step and action specs of a task's environments."""
+  observation = {
+      'frame': tensor_spec.TensorSpec(
+          task.observation_shape, tf.as_dtype(task.observation_dtype), 'frame'),
+      'legal_actions': tensor_spec.TensorSpec(
+          (task.num_actions,), tf.bool, 'legal_actions')}
+  action = tensor_spec.BoundedTensorSpec(
+      (), tf.int32, 0, task.num_actions - 1, 'action')
+  return ts.time_step_spec(observation), action
+
+
+def build_model(parts: RunParts, seed: int) -> WorldModel:
+  """A world model with all its variables; the seed decides their values."""
+  model = build_world_model(parts.description, seed=seed)
+  model.build_variables()
+  return model
+
+
+def planning_policy(parts: RunParts, task: TaskSpec, model: WorldModel, *,
+                    greedy: bool, seed: int) -> PlanningPolicy:
+  """A policy that searches with a model."""
+  time_step_spec, action_spec = acting_specs(task)
+  return PlanningPolicy(time_step_spec, action_spec, model, parts.planner,
+                        task.stack, greedy=greedy, seed=seed)
+
+
+def random_policy(task: TaskSpec, seed: int) -> RandomPolicy:
+  """A policy that plays legal actions uniformly at random."""
+  time_step_spec, action_spec = acting_specs(task)
+  return RandomPolicy(time_step_spec, action_spec, seed=seed)
+
+
+def reanalyzed_targets(parts: RunParts, name: str, model: WorldModel,
+                       task: TaskSpec) -> TargetsFn:
+  """Targets by the target network: search for policies, bootstrap for values."""
+  settings = parts.stages[name]
+  return ReanalyzedTargets(
+      model, parts.planner, stack=task.stack,
+      unroll_steps=settings.replay.unroll_steps,
+      td_steps=settings.replay.td_steps,
+      discount=configuration.discount_of(parts.planner),
+      noise_fraction=settings.stage.reanalyze_noise_fraction,
+      off_policy_interval=settings.stage.off_policy_interval or None,
+      seed=parts.seed)
+
+
+def stored_targets(parts: RunParts, name: str, task: TaskSpec) -> TargetsFn:
+  """Targets that the teacher's pass has stored beside the data."""
+  replay = parts.stages[name].replay
+  return StoredTargets(
+      stack=task.stack, unroll_steps=replay.unroll_steps,
+      td_steps=replay.td_steps,
+      discount=configuration.discount_of(parts.planner))
+
+
+def finetuning_targets(parts: RunParts, model: WorldModel,
+                       rows: Sequence[int]) -> TargetsFn:
+  """The target's rows are reanalyzed, the offline rows use stored targets."""
+  task = parts.target
+  return TargetsByRows([
+      (0, rows[0], reanalyzed_targets(parts, 'finetune', model, task)),
+      (rows[0], sum(rows), stored_targets(parts, 'finetune', task))])
+
+
+def build_agent(parts: RunParts, name: str, *, model: WorldModel,
+                target_model: Optional[WorldModel], policy: PlanningPolicy,
+                targets: TargetsFn, rows: Sequence[int],
+                train_step: tf.Variable,
+                task_weights: Optional[TaskWeights] = None) -> WorldModelAgent:
+  """The agent whose `train` is one gradient step of a stage."""
+  time_step_spec, action_spec = acting_specs(parts.target)
+  return WorldModelAgent(
+      time_step_spec, action_spec, policy=policy, collect_policy=policy,
+      world_model=model, target_world_model=target_model, targets=targets,
+      settings=parts.stages[name].learner, num_tasks=len(rows), quotas=rows,
+      task_weights=task_weights, train_step=train_step, seed=parts.seed)
+
+
+def legal_masks(tasks: Sequence[TaskSpec]) -> np.ndarray:
+  """bool[T, A]."""
+  return np.stack([task.legal_mask() for task in tasks])

@@ -1,0 +1,123 @@
+"""The loop of a collector: a TF-Agents driver that plays one task."""
+
+import collections
+from typing import Any, Deque, Dict, List, Optional, Sequence
+
+import numpy as np
+from tf_agents.drivers import py_driver
+from tf_agents.environments import py_environment
+from tf_agents.metrics import py_metrics
+from tf_agents.policies import py_tf_eager_policy
+from tf_agents.policies import tf_policy
+import tensorflow as tf
+
+from xtra_tf.episodes import EpisodeLogWriter
+from xtra_tf.replay import ReplayWriter
+from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame, env_steps_of
+
+RECENT_GAMES = 10  # games whose mean return the progress display shows
+
+
+class Collector:
+  """Plays a task in batched environments and records what happens.
+
+  The first `warm_up_steps` environment steps are played by `warm_up_policy`
+  where there is one (EfficientZero from scratch: at random), all others by
+  `policy`.
+  """
+
+  def __init__(self, environment: py_environment.PyEnvironment,
+               policy: tf_policy.TFPolicy, logs: Sequence[EpisodeLogWriter],
+               tables: Sequence[ReplayWriter], stack: int,
+               warm_up_policy: Optional[tf_policy.TFPolicy] = None,
+               warm_up_steps: int = 0):
+    self._environment = environment
+    self._games: List[FinishedGame] = []
+    self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
+    self._recorder = EpisodeRecorder(
+        logs, tables, stack, env_steps_of(list(logs)), self._on_game)
+    self._policy = policy
+    self._warm_up_policy = warm_up_policy
+    self._warm_up_steps = warm_up_steps
+    slots = environment.batch_size
+    self._metrics = [
+        py_metrics.AverageReturnMetric(
+            name='return_clipped', buffer_size=RECENT_GAMES, batch_size=slots),
+        py_metrics.AverageEpisodeLengthMetric(
+            name='segment_length', buffer_size=RECENT_GAMES, batch_size=slots),
+    ]
+    self._drivers: Dict[int, py_driver.PyDriver] = {}
+    environment.set_episode_numbers(
+        np.array([log.next_episode % 2**32 for log in logs], np.int64))
+    self._time_step: Any = None
+    self._policy_state: Any = None
+    self._acting: Optional[tf_policy.TFPolicy] = None
+
+  @property
+  def env_steps(self) -> int:
+    """Real environment steps taken so far, over all slots and sessions."""
+    return self._recorder.env_steps
+
+  @property
+  def recent_return(self) -> Optional[float]:
+    """Mean raw return of the last games, None before the first has ended."""
+    return float(np.mean(self._recent)) if self._recent else None
+
+  def collect(self, steps: int) -> List[FinishedGame]:
+    """Plays at least `steps` environment steps, at most one batch more.
+
+    Args:
+      steps: environment steps, summed over the slots.
+
+    Returns:
+      The games that ended meanwhile.
+    """
+    end = self.env_steps + steps
+    while self.env_steps < end:
+      self._choose_policy()
+      self._time_step, self._policy_state = self._driver().run(
+          self._time_step, self._policy_state)
+    games, self._games = self._games, []
+    return games
+
+  def clipped_metrics(self) -> Dict[str, float]:
+    """TF-Agents' own metrics: clipped return and length between resets."""
+    return {metric.name: float(metric.result()) for metric in self._metrics}
+
+  def close(self) -> None:
+    """Commits the open blocks and closes writers and environment."""
+    self._recorder.close()
+    self._environment.close()
+
+  def _on_game(self, game: FinishedGame) -> None:
+    self._games.append(game)
+    self._recent.append(game.raw_return)
+
+  def _choose_policy(self) -> None:
+    """Starts the environments, and hands over after the warm-up."""
+    warming_up = (self._warm_up_policy is not None
+                  and self.env_steps < self._warm_up_steps)
+    acting = self._warm_up_policy if warming_up else self._policy
+    if acting is self._acting:
+      return
+    state = acting.get_initial_state(self._environment.batch_size)
+    if self._time_step is None:
+      self._time_step = self._environment.reset()
+    elif 'frames' in state:
+      # The games go on, so the new policy needs the frames seen before.
+      state = dict(state, frames=tf.constant(self._recorder.frames))
+    self._acting, self._policy_state = acting, state
+
+  def _driver(self) -> py_driver.PyDriver:
+    """One driver per policy; each run is a single batched step."""
+    key = id(self._acting)
+    if key not in self._drivers:
+      self._drivers[key] = py_driver.PyDriver(
+          self._environment,
+          py_tf_eager_policy.PyTFEagerPolicy(
+              self._acting, use_tf_function=True, batch_time_steps=False),
+          observers=list(self._metrics),
+          transition_observers=[self._recorder.observe_transition],
+          info_observers=[self._recorder.observe_info],
+          max_steps=1)
+    return self._drivers[key]

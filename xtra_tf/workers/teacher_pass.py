@@ -1,0 +1,141 @@
+"""A trained teacher goes over its task's data once and stores its targets."""
+
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+
+import numpy as np
+import tensorflow as tf
+
+from xtra_tf.episodes import Episode, EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.models.world_model import WorldModel
+from xtra_tf.numerics import observations
+from xtra_tf.planning.planner import Planner
+from xtra_tf.tasks import TaskSpec
+
+
+class TeacherTargets(NamedTuple):
+  """What the teacher says of each row of an episode."""
+  search: np.ndarray  # <float32>[R, A] visit counts
+  root_value: np.ndarray  # <float32>[R] of the search
+  bootstrap_value: np.ndarray  # <float32>[R] the value head's
+
+
+class TeacherPassSummary(NamedTuple):
+  """What a pass has seen."""
+  rows: int
+  agreement: float  # share of real rows whose most visited action was played
+  mean_root_value: float
+
+
+def segment_starts(episode: Episode) -> np.ndarray:
+  """Row at which the segment of each row begins; stacks do not reach before.
+
+  The row after a lost life's no-op begins a new segment. The no-op's own row
+  shows the final observation of the segment before.
+
+  Args:
+    episode: R rows.
+
+  Returns:
+    <int64>[R].
+  """
+  starts = np.zeros(len(episode.real), np.int64)
+  start = 0
+  for row in range(len(starts)):
+    starts[row] = start
+    # A no-op row (real = 0) that is not the game's last closes the segment.
+    if not episode.real[row]:
+      start = row + 1
+  return starts
+
+
+def stacks_of(episode: Episode, stack: int) -> np.ndarray:
+  """[R, S, *frame], oldest first; the first frame of a segment is repeated."""
+  starts = segment_starts(episode)
+  rows = np.arange(len(starts))
+  offsets = np.arange(-stack + 1, 1)
+  index = np.maximum(rows[:, None] + offsets, starts[:, None])
+  return episode.observation[index]
+
+
+class TeacherPass:
+  """Searches every observation of a log with a teacher, batch after batch."""
+
+  def __init__(self, world_model: WorldModel, planner: Planner, task: TaskSpec,
+               batch_size: int, noise_fraction: float, seed: int):
+    self._task = task
+    self._batch_size = batch_size
+    self._seed = seed
+    self._batches = 0
+    search = planner.bind(world_model.simulator())
+    legal_actions = tf.tile(
+        tf.constant(task.legal_mask())[None], [batch_size, 1])
+
+    @tf.function(autograph=False)
+    def look(frames: tf.Tensor, seed: tf.Tensor) -> TeacherTargets:
+      root = world_model.initial_inference(observations.stack_frames(frames))
+      result = search(root, legal_actions,
+                      tf.constant(noise_fraction, tf.float32), seed)
+      return TeacherTargets(result.target, result.root_value, root.value)
+
+    self._look = look
+
+  def run(self, log: EpisodeLog, writer: EpisodeLogWriter,
+          progress: Optional[Callable[[int], None]] = None
+          ) -> TeacherPassSummary:
+    """Writes the targets of all episodes that the writer does not hold yet.
+
+    Args:
+      log: the task's data.
+      writer: the overlay log; episodes in the same order as in `log`.
+      progress: called with the rows done so far.
+
+    Returns:
+      What was seen.
+    """
+    rows, agreed, real_rows, values = 0, 0.0, 0, 0.0
+    for episode, targets in self._episodes(log):
+      for row in range(len(episode.real)):
+        writer.append(_overlay_row(episode, targets, row))
+      writer.end_episode(episode.end)
+      real = episode.real.astype(bool)
+      rows += len(real)
+      real_rows += int(real.sum())
+      agreed += float(np.sum(
+          targets.search[real].argmax(-1) == episode.action[real]))
+      values += float(np.sum(targets.root_value[real]))
+      if progress is not None:
+        progress(rows)
+    return TeacherPassSummary(rows, agreed / max(real_rows, 1),
+                              values / max(real_rows, 1))
+
+  def _episodes(self, log: EpisodeLog
+                ) -> Iterator[tuple[Episode, TeacherTargets]]:
+    for episode in log.episodes():
+      frames = stacks_of(episode, self._task.stack)
+      parts: List[TeacherTargets] = []
+      for begin in range(0, len(frames), self._batch_size):
+        parts.append(self._search(frames[begin:begin + self._batch_size]))
+      yield episode, TeacherTargets(
+          *(np.concatenate(columns) for columns in zip(*parts)))
+
+  def _search(self, frames: np.ndarray) -> TeacherTargets:
+    """One batch; the last one is filled up, and the filling thrown away."""
+    count = len(frames)
+    fill = np.repeat(frames[-1:], self._batch_size - count, axis=0)
+    seed = tf.constant([self._seed, self._batches], tf.int32)
+    self._batches += 1
+    found = self._look(tf.constant(np.concatenate([frames, fill])), seed)
+    return TeacherTargets(*(column.numpy()[:count] for column in found))
+
+
+def _overlay_row(episode: Episode, targets: TeacherTargets,
+                 row: int) -> StepRow:
+  """The teacher's word on one row; the data's own columns stay where they are."""
+  kept: Dict[str, object] = {
+      name: getattr(episode, name)[row]
+      for name in ('action', 'reward', 'raw_reward', 'terminal', 'truncated',
+                   'life_loss', 'real', 'env_step')}
+  return StepRow(observation=None, search=targets.search[row],
+                 root_value=float(targets.root_value[row]),
+                 bootstrap_value=float(targets.bootstrap_value[row]),
+                 has_search=True, **kept)

@@ -1,0 +1,270 @@
+"""The loop of a learner: gradient steps in lock-step with acting."""
+
+import dataclasses
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from absl import logging
+import numpy as np
+import tensorflow as tf
+from tf_agents.train import learner as tf_agents_learner
+
+from xtra_tf.errors import NonFiniteError
+from xtra_tf.learners import TaskWeights
+from xtra_tf.runs import MetricsWriter, StageProgress
+from xtra_tf.variables import ManifestedCheckpoints
+from xtra_tf.workers.collector import Collector
+from xtra_tf.workers.maximum_priority import MaximumPriority
+
+
+class StepLearner(tf_agents_learner.Learner):
+  """TF-Agents' Learner, one gradient step a call.
+
+  The original traces a step twice, once for the shape of its result and once
+  as the body of a loop. A search and an unroll are large to trace, and in
+  lock-step with the actor no loop is needed, so a step is traced once here.
+  """
+
+  def run(self, iterations: int = 1, iterator: Any = None,
+          parallel_iterations: int = 1) -> Any:
+    """Makes `iterations` gradient steps; returns the last one's LossInfo."""
+    del parallel_iterations
+    with self.strategy.scope():
+      for _ in range(iterations):
+        loss_info = self._one_step(iterator or self._experience_iterator)
+    for trigger in self.triggers:
+      trigger(self.train_step_numpy)
+    return loss_info
+
+  @tf.function(autograph=False)
+  def _one_step(self, iterator: Any) -> Any:
+    return self.single_train_step(iterator)
+
+  def save(self) -> None:
+    """Writes a checkpoint of agent and train step now."""
+    self._checkpointer.save(self.train_step)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSchedule:
+  """How many gradient steps, and how acting and learning take turns.
+
+  Attributes:
+    updates: gradient steps in all.
+    env_steps: environment steps in all; 0 for offline stages.
+    updates_per_env_step: gradient steps per environment step once training has
+      begun (the official code: 1). Updates beyond the last environment step
+      are made without new data.
+    start_env_steps: environment steps before the first gradient step.
+    save_interval: gradient steps between saves.
+    log_interval: gradient steps that one row of metrics averages.
+    evaluation_interval: gradient steps between evaluations; 0 for none.
+  """
+  updates: int
+  env_steps: int = 0
+  updates_per_env_step: float = 1.0
+  start_env_steps: int = 0
+  save_interval: int = 1000
+  log_interval: int = 20
+  evaluation_interval: int = 0
+
+  def allowed_env_steps(self, updates: int) -> int:
+    """Environment steps that may have been taken after so many updates."""
+    earned = self.start_env_steps + updates / self.updates_per_env_step
+    return min(self.env_steps, int(earned))
+
+
+class Trainer:
+  """Runs one stage's gradient steps, with acting where there is a collector."""
+
+  def __init__(self, learner: StepLearner, schedule: TrainingSchedule,
+               checkpoints: ManifestedCheckpoints, metrics: MetricsWriter,
+               progress: StageProgress, tasks: Sequence[str], *,
+               collector: Optional[Collector] = None,
+               env_steps: Optional[tf.Variable] = None,
+               maximum_priority: Optional[MaximumPriority] = None,
+               task_weights: Optional[TaskWeights] = None,
+               after_update: Sequence[Callable[[int], None]] = (),
+               evaluate: Optional[
+                   Callable[[int, int], Dict[str, float]]] = None):
+    """Initializes the trainer.
+
+    Args:
+      learner: makes the gradient steps and holds the train step.
+      schedule: how many, and when.
+      checkpoints: ties the learner's saves to manifests.
+      metrics: where the rows of metrics go.
+      progress: the stage's progress bar.
+      tasks: names of the run's tasks in index order; the first is the target.
+      collector: plays the target, in lock-step; None for offline stages.
+      env_steps: <int64>[T] each task's environment-step count, from which the
+        data set computes ages; the target's is kept up to date here.
+      maximum_priority: kept up to date with the target's priorities.
+      task_weights: logged with every row, where there are offline tasks.
+      after_update: called with the step after each update (publish weights).
+      evaluate: (step, env_steps) -> scalars to log, at evaluation points.
+    """
+    self._learner = learner
+    self._schedule = schedule
+    self._checkpoints = checkpoints
+    self._metrics = metrics
+    self._progress = progress
+    self._tasks = list(tasks)
+    self._collector = collector
+    self._env_steps = env_steps
+    self._after_update = list(after_update)
+    self._evaluate = evaluate
+    self._maximum_priority = maximum_priority or MaximumPriority()
+    self._task_weights = task_weights
+    self._pending: List[Any] = []
+    self._pending_since = time.monotonic()
+
+  @property
+  def step(self) -> int:
+    """Gradient steps made so far."""
+    return int(self._learner.train_step.numpy())
+
+  @property
+  def env_steps(self) -> int:
+    """Environment steps taken so far; 0 without a collector."""
+    return self._collector.env_steps if self._collector else 0
+
+  def run(self) -> None:
+    """Trains until the schedule is done; saves at intervals and at the end.
+
+    Raises:
+      NonFiniteError: a loss or gradient is NaN or infinite.
+    """
+    with self._progress:
+      while self.step < self._schedule.updates:
+        self._act()
+        self._learn()
+      self._flush()
+      self.save()
+
+  def save(self) -> None:
+    """Saves learner and manifest, unless this step is saved already."""
+    latest = self._checkpoints.latest()
+    if latest is not None and latest.step == self.step:
+      return
+    self._learner.save()
+    self._checkpoints.commit(self.step, self.env_steps,
+                             {'maximum_priority': self._maximum_priority.value})
+
+  def _act(self) -> None:
+    """Plays until as many environment steps as the updates allow are taken."""
+    if self._collector is None:
+      return
+    allowed = self._schedule.allowed_env_steps(self.step)
+    while self._collector.env_steps < allowed:
+      for game in self._collector.collect(1):
+        self._metrics.write(self.step, self._collector.env_steps, {
+            f'collect/{self._tasks[0]}/return_raw': game.raw_return,
+            f'collect/{self._tasks[0]}/length': float(game.length),
+            **{f'collect/{self._tasks[0]}/{name}': value for name, value in
+               self._collector.clipped_metrics().items()}})
+      self._progress.update(self.step, **self._fields())
+    if self._env_steps is not None:
+      # The target is task 0; offline counts do not move.
+      self._env_steps.scatter_update(tf.IndexedSlices(
+          tf.constant([self._collector.env_steps], tf.int64), [0]))
+
+  def _learn(self) -> None:
+    """One gradient step and what is due after it."""
+    loss_info = self._learner.run(1)
+    step = self.step
+    loss_info = tf.nest.map_structure(lambda t: t.numpy(), loss_info)
+    if not loss_info.extra.finite:
+      self._stop_non_finite(step, loss_info)
+    self._pending.append(loss_info)
+    extra = loss_info.extra
+    self._maximum_priority.update(extra.priority[extra.task == 0])
+    for publish in self._after_update:
+      publish(step)
+    if step % self._schedule.log_interval == 0:
+      self._flush()
+    interval = self._schedule.evaluation_interval
+    if self._evaluate and interval and (
+        step % interval == 0 and step < self._schedule.updates):
+      self._metrics.write(
+          step, self.env_steps, self._evaluate(step, self.env_steps))
+    if step % self._schedule.save_interval == 0:
+      self._flush()
+      self.save()
+    self._progress.update(step, **self._fields())
+
+  def _fields(self) -> Dict[str, float]:
+    """The few live numbers that the progress bar shows."""
+    fields: Dict[str, float] = {}
+    if self._pending:
+      fields['loss'] = float(self._pending[-1].loss)
+    if self._collector is not None:
+      fields['env_steps'] = self._collector.env_steps
+      if self._collector.recent_return is not None:
+        fields['return'] = self._collector.recent_return
+    return fields
+
+  def _flush(self) -> None:
+    """Writes the means of the updates since the last row."""
+    if not self._pending:
+      return
+    seconds = max(time.monotonic() - self._pending_since, 1e-9)
+    row = training_scalars(self._pending, self._tasks)
+    row['speed/updates_per_second'] = len(self._pending) / seconds
+    if self._task_weights is not None:
+      for task, weight in zip(self._tasks[1:],
+                              self._task_weights.weights.numpy()[1:]):
+        row[f'transfer/weight/{task}'] = float(weight)
+    self._metrics.write(self.step, self.env_steps, row)
+    self._pending = []
+    self._pending_since = time.monotonic()
+
+  def _stop_non_finite(self, step: int, loss_info: Any) -> None:
+    parts = {name: float(np.mean(value)) for name, value in
+             loss_info.extra.parts._asdict().items()}
+    latest = self._checkpoints.latest()
+    good = (f'step {latest.step} in {self._checkpoints.directory}'
+            if latest else 'none was saved yet')
+    logging.error('Non-finite loss at step %d: %s', step, parts)
+    raise NonFiniteError(
+        f'The loss or its gradient is not finite at step {step}: loss '
+        f'{float(loss_info.loss)}, gradient norm '
+        f'{float(loss_info.extra.gradient_norm)}, parts {parts}. Expected '
+        f'finite numbers. The update was not applied. Last good checkpoint: '
+        f'{good}. A smaller learning rate is the usual remedy.')
+
+
+def training_scalars(updates: Sequence[Any],
+                     tasks: Sequence[str]) -> Dict[str, float]:
+  """Means over some updates, under the tags of the metrics files.
+
+  Args:
+    updates: LossInfo tuples of NumPy arrays, extra = TrainingMetrics.
+    tasks: task names in index order.
+
+  Returns:
+    {tag: mean}; cosines and task gradient norms only if measured.
+  """
+  extras = [update.extra for update in updates]
+  scalars = {
+      'loss/total': np.mean([update.loss for update in updates]),
+      'optim/gradient_norm': np.mean([e.gradient_norm for e in extras]),
+      'optim/learning_rate': extras[-1].learning_rate,
+      'replay/priority_mean': np.mean([np.mean(e.priority) for e in extras]),
+      'replay/priority_max': np.max([np.max(e.priority) for e in extras]),
+  }
+  for name in extras[0].parts._fields:
+    scalars[f'loss/{name}'] = np.mean(
+        [np.mean(getattr(e.parts, name)) for e in extras])
+  for index, task in enumerate(tasks):
+    if len(tasks) > 1:
+      scalars[f'loss/{task}/total'] = np.mean(
+          [e.task_loss[index] for e in extras])
+    cosines = [e.cosine[index] for e in extras if np.isfinite(e.cosine[index])]
+    if cosines and index:
+      scalars[f'transfer/cosine/{task}'] = np.mean(cosines)
+    norms = [e.task_gradient_norm[index] for e in extras
+             if np.isfinite(e.task_gradient_norm[index])]
+    if norms:
+      scalars[f'transfer/gradient_norm/{task}'] = np.mean(norms)
+  return {tag: float(value) for tag, value in scalars.items()}
