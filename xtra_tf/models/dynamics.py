@@ -1,0 +1,94 @@
+"""Dynamics network: latent and action to next latent and value prefix.
+
+Axes: B batch, h and w space of the latent, C channels, L units of the LSTM.
+"""
+
+from typing import NamedTuple, Sequence, Tuple
+
+import tensorflow as tf
+
+from xtra_tf.models import layers
+from xtra_tf.models.batch_norm import BatchNorm
+from xtra_tf.models.initializers import Seeds
+from xtra_tf.numerics import gradients
+
+
+class DynamicsOutput(NamedTuple):
+  """One step of the dynamics."""
+  latent: tf.Tensor  # <float32>[B, h, w, C]
+  lstm_hidden: tf.Tensor  # <float32>[B, L]
+  lstm_cell: tf.Tensor  # <float32>[B, L]
+  prefix_logits: tf.Tensor  # <float32>[B, bins]
+
+
+class Dynamics(tf.keras.layers.Layer):
+  """Residual transition, and an LSTM that adds up rewards along the way.
+
+  Source: EfficientZero `config/atari/model.py` (DynamicsNetwork).
+  """
+
+  def __init__(self, latent_shape: Tuple[int, int, int], num_actions: int,
+               bins: int, lstm_size: int, head_channels: int,
+               head_hidden: Sequence[int], seeds: Seeds, name: str, *,
+               gradient_scale: float, zero_initial_heads: bool):
+    """Creates the layers.
+
+    Args:
+      latent_shape: (h, w, C).
+      num_actions: A of the task family.
+      bins: of the value prefix's support.
+      lstm_size: L.
+      head_channels: channels left in front of the LSTM.
+      head_hidden: hidden sizes of the prefix's MLP.
+      seeds: of the initial weights.
+      name: of the layer.
+      gradient_scale: factor of the gradient that arrives at a new latent.
+      zero_initial_heads: whether prefix logits are 0 at first.
+    """
+    super().__init__(name=name)
+    self._num_actions = num_actions
+    self._gradient_scale = gradient_scale
+    channels = latent_shape[-1]
+    with tf.name_scope(name):
+      self.conv = layers.Convolution(channels + 1, channels, seeds, 'conv')
+      self.norm = BatchNorm(channels, 'norm')
+      self.block = layers.ResidualBlock(channels, channels, seeds, 'block')
+      self.prefix_reducer = layers.ChannelReducer(
+          latent_shape, head_channels, seeds, 'prefix_reducer')
+      self.lstm = layers.LstmCell(self.prefix_reducer.size, lstm_size, seeds,
+                                  'lstm')
+      self.lstm_norm = BatchNorm(lstm_size, 'lstm_norm')
+      self.prefix = layers.Mlp([lstm_size, *head_hidden, bins], seeds,
+                               'prefix', zero_initial=zero_initial_heads)
+
+  def call(self, latent: tf.Tensor, lstm_hidden: tf.Tensor,
+           lstm_cell: tf.Tensor, action: tf.Tensor,
+           training: bool = False) -> DynamicsOutput:
+    """Steps once.
+
+    Args:
+      latent: <float32>[B, h, w, C].
+      lstm_hidden: <float32>[B, L].
+      lstm_cell: <float32>[B, L].
+      action: <int32>[B]; the network sees a plane of action / A.
+      training: whether batch statistics are used (and updated).
+
+    Returns:
+      A DynamicsOutput.
+    """
+    x = tf.concat([latent, self._action_plane(latent, action)], axis=-1)
+    x = tf.nn.relu(self.norm(self.conv(x), training=training) + latent)
+    latent = self.block(x, training=training)
+    # Before the branch: the losses of this step are scaled too, through
+    # whichever head they come.
+    latent = gradients.scale_gradient(latent, self._gradient_scale)
+    features = self.prefix_reducer(latent, training=training)
+    lstm_hidden, lstm_cell = self.lstm(features, lstm_hidden, lstm_cell)
+    y = tf.nn.relu(self.lstm_norm(lstm_hidden, training=training))
+    return DynamicsOutput(latent, lstm_hidden, lstm_cell,
+                          self.prefix(y, training=training))
+
+  def _action_plane(self, latent: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    level = tf.cast(action, tf.float32) / self._num_actions
+    plane = tf.reshape(level, [-1, 1, 1, 1])
+    return tf.tile(plane, [1, latent.shape[1], latent.shape[2], 1])

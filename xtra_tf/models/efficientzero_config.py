@@ -1,0 +1,132 @@
+"""Sizes of an EfficientZero network; the defaults are EfficientZero's."""
+
+import dataclasses
+from typing import Any, Dict, Mapping, Tuple
+
+from xtra_tf.errors import UsageError, near_names
+from xtra_tf.models.representation import latent_shape
+
+# Factor by which downsampling shrinks each side of an image.
+_SHRINKAGE = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class EfficientZeroConfig:
+  """Sizes of the network.
+
+  Source: EfficientZero `config/atari/__init__.py`; XTRA
+  `config/atari/model.py` for 4 representation blocks (EfficientZero-L).
+
+  Attributes:
+    observation_shape: of a stacked observation, (H, W, S * C) or (S * D,).
+    num_actions: A of the task family.
+    channels: of the latent; a downsampling stem has half as many.
+    representation_blocks: residual blocks per stage of the representation.
+    downsample: whether images shrink by 16; False keeps their resolution.
+    head_channels: channels left in front of each head's MLP.
+    head_hidden: hidden sizes of the MLPs of value, policy and prefix.
+    lstm_size: units of the value prefix's LSTM.
+    prefix_horizon: steps after which the value prefix starts anew.
+    support: the bins of value and prefix are -support..support.
+    projection_hidden: hidden sizes of the projector.
+    projection_size: of a projection.
+    projection_head_hidden: hidden size of the projection's head.
+    state_gradient_scale: factor of the gradient at each predicted latent.
+    zero_initial_heads: whether value, prefix and policy logits start at 0.
+  """
+  observation_shape: Tuple[int, ...]
+  num_actions: int = 18
+  channels: int = 64
+  representation_blocks: int = 1
+  downsample: bool = True
+  head_channels: int = 16
+  head_hidden: Tuple[int, ...] = (32,)
+  lstm_size: int = 512
+  prefix_horizon: int = 5
+  support: int = 300
+  projection_hidden: int = 1024
+  projection_size: int = 1024
+  projection_head_hidden: int = 512
+  state_gradient_scale: float = 0.5
+  zero_initial_heads: bool = True
+
+  def __post_init__(self):
+    """Refuses sizes that no network has.
+
+    Raises:
+      UsageError: naming the field, what was found and what is accepted.
+    """
+    # JSON and gin give lists; the dataclass must stay hashable.
+    for name in ('observation_shape', 'head_hidden'):
+      object.__setattr__(self, name, tuple(getattr(self, name)))
+    for field in dataclasses.fields(self):
+      if field.type in (int, Tuple[int, ...]):
+        self._check_positive(field.name)
+    rank = len(self.observation_shape)
+    if rank not in (1, 3):
+      raise UsageError('`observation_shape` must be (height, width, channels) '
+                       f'or (size,), got {self.observation_shape}.')
+    if self.has_images and self.downsample:
+      self._check_downsampling()
+
+  def _check_positive(self, name: str) -> None:
+    value = getattr(self, name)
+    numbers = value if isinstance(value, tuple) else (value,)
+    if not all(isinstance(n, int) and n > 0 for n in numbers):
+      raise UsageError(f'`{name}` must be made of whole numbers > 0, got '
+                       f'{value!r}.')
+
+  def _check_downsampling(self) -> None:
+    height, width, _ = self.observation_shape
+    if height % _SHRINKAGE or width % _SHRINKAGE:
+      raise UsageError(
+          'A downsampling network takes images whose sides are multiples of '
+          f'{_SHRINKAGE}, got {height} x {width}. Choose another resolution '
+          'or `downsample = False`.')
+    if self.channels % 2:
+      raise UsageError('A downsampling network needs an even number of '
+                       f'`channels`, got {self.channels}.')
+
+  @property
+  def has_images(self) -> bool:
+    """Whether observations are images, and not vectors."""
+    return len(self.observation_shape) == 3
+
+  @property
+  def bins(self) -> int:
+    """Bins of value and prefix."""
+    return 2 * self.support + 1
+
+  @property
+  def latent_shape(self) -> Tuple[int, int, int]:
+    """(h, w, C)."""
+    return latent_shape(self.observation_shape, self.channels, self.downsample)
+
+  def to_json(self) -> Dict[str, Any]:
+    """The fields as JSON knows them."""
+    fields = dataclasses.asdict(self)
+    return {k: list(v) if isinstance(v, tuple) else v
+            for k, v in fields.items()}
+
+  @classmethod
+  def from_json(cls, fields: Mapping[str, Any]) -> 'EfficientZeroConfig':
+    """The inverse of `to_json`; fields left out have their defaults.
+
+    Args:
+      fields: names and values.
+
+    Returns:
+      The configuration.
+
+    Raises:
+      UsageError: for a name that is no field, or a value that cannot be.
+    """
+    known = [field.name for field in dataclasses.fields(cls)]
+    for name in fields:
+      if name not in known:
+        raise UsageError(f'EfficientZero has no setting {name!r}. '
+                         f'{near_names(name, known)}')
+    if 'observation_shape' not in fields:
+      raise UsageError('EfficientZero needs an `observation_shape`, got '
+                       f'{sorted(fields)}.')
+    return cls(**fields)
