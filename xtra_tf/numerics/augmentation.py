@@ -4,7 +4,12 @@ Source: DrQ (random shift), Data-efficient RL (intensity); EfficientZero
 `core/dataset.py`.
 """
 
+from typing import Tuple
+
 import tensorflow as tf
+
+# Named, because 'auto_select' draws other numbers when compiled by XLA.
+RANDOM_ALGORITHM = 'philox'
 
 
 def random_shift(images: tf.Tensor, padding: int,
@@ -25,7 +30,8 @@ def random_shift(images: tf.Tensor, padding: int,
   """
   batch, height, width, _ = images.shape
   shifts = tf.random.stateless_uniform(
-      [batch, 2], seed, minval=-padding, maxval=padding + 1, dtype=tf.int32)
+      [batch, 2], seed, minval=-padding, maxval=padding + 1, dtype=tf.int32,
+      alg=RANDOM_ALGORITHM)
   rows = tf.clip_by_value(
       tf.range(height) + shifts[:, :1], 0, height - 1)
   columns = tf.clip_by_value(
@@ -49,5 +55,19 @@ def random_intensity(images: tf.Tensor, scale: float,
     <float32>[B, ...]; not clipped to [0, 1].
   """
   shape = [images.shape[0]] + [1] * (images.shape.rank - 1)
-  noise = tf.random.stateless_normal(shape, seed)
+  noise = tf.random.stateless_normal(shape, seed, alg=RANDOM_ALGORITHM)
   return images * (1. + scale * tf.clip_by_value(noise, -2., 2.))
+
+
+def split_seed(seed: tf.Tensor) -> Tuple[tf.Tensor, tf.Tensor]:
+  """Two independent seeds out of one.
+
+  Args:
+    seed: <int32>[2].
+
+  Returns:
+    Two <int32>[2].
+  """
+  first, second = tf.unstack(tf.random.experimental.stateless_split(
+      seed, 2, alg=RANDOM_ALGORITHM))
+  return first, second

@@ -86,17 +86,3 @@ def cosine_similarity(first: Gradient, second: Gradient) -> tf.Tensor:
   inner = tf.add_n([tf.reduce_sum(g * h) for g, h in shared] or [tf.zeros([])])
   norms = global_norm(first) * global_norm(second)
   return tf.math.divide_no_nan(inner, norms)
-
-
-def all_finite(gradient: Gradient) -> tf.Tensor:
-  """Whether every number of a gradient is finite.
-
-  Args:
-    gradient: tensors of any shapes, or None.
-
-  Returns:
-    <bool>[].
-  """
-  checks = [tf.reduce_all(tf.math.is_finite(g))
-            for g in gradient if g is not None]
-  return tf.reduce_all(tf.stack(checks or [tf.constant(True)]))

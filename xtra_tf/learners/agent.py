@@ -1,0 +1,197 @@
+"""The agent: what is minimised, as a TF-Agents `TFAgent`."""
+
+from typing import Any, Callable, Optional, Sequence
+
+import numpy as np
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+from tf_agents.policies import tf_policy
+from tf_agents.trajectories import time_step as ts
+
+from xtra_tf.learners import unroll_loss
+from xtra_tf.learners.importance_weights import ImportanceWeights
+from xtra_tf.learners.momentum_sgd import MomentumSgd
+from xtra_tf.learners.settings import LearnerSettings
+from xtra_tf.learners.target_network import TargetNetwork
+from xtra_tf.learners.task_weights import TaskWeights
+from xtra_tf.learners.train_step import GradientStep, StepResult, TaskLosses
+from xtra_tf.models.world_model import WorldModel
+from xtra_tf.numerics import schedules, segments
+from xtra_tf.types import Targets, TrainingMetrics, Unroll
+
+
+class WorldModelAgent(tf_agent.TFAgent):
+  """Trains a world model on unrolls of one or several tasks.
+
+  `train` takes an Unroll and makes one gradient step on
+
+    loss = sum_i share_i * factor_i * (mean over task i's rows of w * L)
+
+  with L the unroll loss, w the importance weight, factor_i the offline factor
+  that the batch was drawn with. The first task has the share of its rows in
+  the batch and the others divide the rest equally: with equal quotas the mean
+  over all rows, as in XTRA `core/train.py:401-427`.
+
+  `LossInfo.extra` is a TrainingMetrics; its `task_loss` is before share and
+  factor, so that a task of weight 0 can be watched. A step whose loss or
+  gradient is not finite changes nothing but the step counter and says so.
+
+  Checkpoints of TF-Agents' Learner hold, under `agent`: `world_model`,
+  `target_network`, `optimizer`, `importance_weights`, `task_weights`.
+  """
+
+  def __init__(self, time_step_spec: ts.TimeStep, action_spec: Any,
+               policy: tf_policy.TFPolicy, collect_policy: tf_policy.TFPolicy,
+               world_model: WorldModel,
+               targets: Callable[[Unroll], Targets], *,
+               settings: LearnerSettings, quotas: Sequence[int],
+               train_step: tf.Variable, seed: int = 0,
+               num_tasks: Optional[int] = None,
+               target_world_model: Optional[WorldModel] = None,
+               task_weights: Optional[TaskWeights] = None):
+    """Initializes the agent. The models must be built.
+
+    Args:
+      time_step_spec: of the environments that the policies act in.
+      action_spec: of those environments.
+      policy: for evaluation.
+      collect_policy: for acting.
+      world_model: the trained model.
+      targets: what unrolls are trained towards.
+      settings: numbers of the gradient step.
+      quotas: rows of each task in a batch, in task order; the first task is
+        the target where there is one.
+      train_step: <int64>[] counts gradient steps.
+      seed: of the augmentation.
+      num_tasks: T; must be the number of quotas where given.
+      target_world_model: a second model, that follows with a lag; `targets`
+        uses it. None where targets come from elsewhere.
+      task_weights: the measurement of task weights; None: batches are never
+        measured.
+
+    Raises:
+      ValueError: if quotas, tasks and weights do not fit each other, or a
+        model has no variables yet.
+    """
+    super().__init__(
+        time_step_spec, action_spec, policy, collect_policy,
+        train_sequence_length=None, train_step_counter=train_step)
+    _check_tasks(quotas, num_tasks, task_weights)
+    self.world_model = world_model
+    self.optimizer = MomentumSgd(
+        world_model.trainable_variables, settings.momentum,
+        settings.weight_decay)
+    self.target_network = None
+    if target_world_model is not None:
+      self.target_network = TargetNetwork(
+          world_model, target_world_model, settings.target_update_period)
+    self.importance_weights = ImportanceWeights(
+        len(quotas), settings.importance_decay)
+    self.task_weights = task_weights
+    self._targets = targets
+    self._settings = settings
+    self._seed = seed
+    self._batch_size = sum(quotas)
+    self._shares = _shares(quotas)
+    self._gradient_step = GradientStep(
+        world_model.trainable_variables, world_model.non_trainable_variables,
+        self.optimizer, settings.loss_scale, settings.clip_norm)
+
+  def _train(self, experience: Unroll,
+             weights: Optional[tf.Tensor] = None) -> tf_agent.LossInfo:
+    """One gradient step; see the class."""
+    if weights is not None:
+      raise ValueError('Weights travel in the batch, as importance weight and '
+                       'offline factor; `weights` must be None.')
+    unroll, step = experience, self.train_step_counter.read_value()
+    self._check_shapes(unroll)
+    if self.target_network is not None:
+      self.target_network.refresh(step)
+    targets = self._targets(unroll)
+    factor = segments.mean_by_task(
+        unroll.offline_factor, unroll.task, len(self._shares))
+    rate = self._learning_rate(step)
+    result = self._gradient_step(
+        self._losses_fn(unroll, targets, step), self._shares * factor, rate,
+        None if self.task_weights is None else unroll.measuring[0])
+    if self.task_weights is not None:
+      self.task_weights.observe(
+          result.cosine,
+          tf.logical_and(unroll.measuring[0], result.finite), step)
+    self.train_step_counter.assign_add(1)
+    return self._loss_info(unroll, result, rate)
+
+  def _losses_fn(self, unroll: Unroll, targets: Targets,
+                 step: tf.Tensor) -> Callable[[], TaskLosses]:
+    """The joint forward pass, one loss a task."""
+    settings = self._settings
+    seed = tf.stack([tf.constant(self._seed, tf.int32),
+                     tf.cast(step, tf.int32)])
+    exponent = schedules.importance_exponent(
+        step, settings.importance_initial, settings.importance_final,
+        settings.importance_steps)
+    weight = self.importance_weights(
+        unroll.importance_weight, unroll.task, exponent)
+    views = unroll_loss.training_views(unroll, settings, seed)
+    anchor = settings.stack - 1
+    action = unroll.action[:, anchor:anchor + settings.unroll_steps]
+
+    def losses() -> TaskLosses:
+      predicted = unroll_loss.unroll_model(
+          self.world_model, views, action, settings)
+      parts = unroll_loss.loss_parts(predicted, targets, settings.support)
+      weighted = weight * unroll_loss.weighted_sum(parts, settings)
+      error = tf.abs(predicted.outputs[0].value - targets.value[:, 0])
+      return TaskLosses(
+          segments.mean_by_task(weighted, unroll.task, len(self._shares)),
+          (parts, error))
+    return losses
+
+  def _learning_rate(self, step: tf.Tensor) -> tf.Tensor:
+    settings = self._settings
+    return schedules.learning_rate(
+        step, settings.learning_rate, settings.warmup_steps,
+        settings.decay_rate, settings.decay_steps)
+
+  def _loss_info(self, unroll: Unroll, result: StepResult,
+                 rate: tf.Tensor) -> tf_agent.LossInfo:
+    parts, priority = result.extra
+    return tf_agent.LossInfo(result.loss, TrainingMetrics(
+        parts=parts, task=unroll.task, priority=priority,
+        task_loss=result.losses, gradient_norm=result.gradient_norm,
+        learning_rate=rate, cosine=result.cosine,
+        task_gradient_norm=result.task_gradient_norm, finite=result.finite))
+
+  def _check_shapes(self, unroll: Unroll) -> None:
+    """Shapes are static, so that a mistake shows when the step is traced."""
+    batch, rows = unroll.observation.shape[:2]
+    if batch != self._batch_size:
+      raise ValueError(f'The quotas make batches of {self._batch_size} rows, '
+                       f'got a batch of {batch}.')
+    needed = self._settings.stack + self._settings.unroll_steps
+    if rows < needed:
+      raise ValueError(
+          f'{self._settings.unroll_steps} unroll steps on stacks of '
+          f'{self._settings.stack} need windows of at least {needed} rows, got '
+          f'{rows}.')
+
+
+def _check_tasks(quotas: Sequence[int], num_tasks: Optional[int],
+                 task_weights: Optional[TaskWeights]) -> None:
+  if not quotas or min(quotas) < 1:
+    raise ValueError('Each task needs at least one row in a batch, got quotas '
+                     f'{tuple(quotas)}.')
+  if num_tasks is not None and num_tasks != len(quotas):
+    raise ValueError(f'There are {num_tasks} tasks but {len(quotas)} quotas.')
+  if task_weights is not None:
+    weighted = task_weights.weights.shape[0]
+    if weighted != len(quotas):
+      raise ValueError(
+          f'There are {weighted} task weights but {len(quotas)} quotas.')
+
+
+def _shares(quotas: Sequence[int]) -> np.ndarray:
+  """<float32>[T], sums to 1: the first task's rows, the rest divided equally."""
+  first = quotas[0] / sum(quotas)
+  others = len(quotas) - 1
+  return np.array([first] + [(1. - first) / others] * others, np.float32)
