@@ -8,8 +8,10 @@ from typing import Tuple
 
 import tensorflow as tf
 
-# Named, because 'auto_select' draws other numbers when compiled by XLA.
+# Named, because 'auto_select' draws other numbers when compiled by XLA. Even
+# so only integers agree, and floats are made of them.
 RANDOM_ALGORITHM = 'philox'
+RANDOM_BITS = 23  # so that integer + 0.5 is exact in float32
 
 
 def random_shift(images: tf.Tensor, padding: int,
@@ -55,7 +57,11 @@ def random_intensity(images: tf.Tensor, scale: float,
     <float32>[B, ...]; not clipped to [0, 1].
   """
   shape = [images.shape[0]] + [1] * (images.shape.rank - 1)
-  noise = tf.random.stateless_normal(shape, seed, alg=RANDOM_ALGORITHM)
+  integers = tf.random.stateless_uniform(
+      shape, seed, minval=0, maxval=2**RANDOM_BITS, dtype=tf.int32,
+      alg=RANDOM_ALGORITHM)
+  uniform = (tf.cast(integers, tf.float32) + 0.5) / 2**RANDOM_BITS
+  noise = tf.math.ndtri(uniform)
   return images * (1. + scale * tf.clip_by_value(noise, -2., 2.))
 
 
