@@ -213,7 +213,7 @@ def build_agent(parts: RunParts, name: str, *, model: WorldModel,
   return WorldModelAgent(
       time_step_spec, action_spec, policy=policy, collect_policy=policy,
       world_model=model, target_world_model=target_model, targets=targets,
-      settings=parts.stages[name].learner, num_tasks=len(rows), quotas=rows,
+      settings=parts.stages[name].learner, quotas=rows,
       task_weights=task_weights, train_step=train_step, seed=parts.seed)
 
 

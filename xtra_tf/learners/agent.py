@@ -46,7 +46,6 @@ class WorldModelAgent(tf_agent.TFAgent):
                targets: Callable[[Unroll], Targets], *,
                settings: LearnerSettings, quotas: Sequence[int],
                train_step: tf.Variable, seed: int = 0,
-               num_tasks: Optional[int] = None,
                target_world_model: Optional[WorldModel] = None,
                task_weights: Optional[TaskWeights] = None):
     """Initializes the agent. The models must be built.
@@ -59,24 +58,23 @@ class WorldModelAgent(tf_agent.TFAgent):
       world_model: the trained model.
       targets: what unrolls are trained towards.
       settings: numbers of the gradient step.
-      quotas: rows of each task in a batch, in task order; the first task is
-        the target where there is one.
+      quotas: rows of each of the T tasks in a batch, in task order; the first
+        task is the target where there is one.
       train_step: <int64>[] counts gradient steps.
       seed: of the augmentation.
-      num_tasks: T; must be the number of quotas where given.
       target_world_model: a second model, that follows with a lag; `targets`
         uses it. None where targets come from elsewhere.
       task_weights: the measurement of task weights; None: batches are never
         measured.
 
     Raises:
-      ValueError: if quotas, tasks and weights do not fit each other, or a
-        model has no variables yet.
+      ValueError: if quotas and weights do not fit each other, or a model has
+        no variables yet.
     """
     super().__init__(
         time_step_spec, action_spec, policy, collect_policy,
         train_sequence_length=None, train_step_counter=train_step)
-    _check_tasks(quotas, num_tasks, task_weights)
+    _check_tasks(quotas, task_weights)
     self.world_model = world_model
     self.optimizer = MomentumSgd(
         world_model.trainable_variables, settings.momentum,
@@ -176,13 +174,11 @@ class WorldModelAgent(tf_agent.TFAgent):
           f'{rows}.')
 
 
-def _check_tasks(quotas: Sequence[int], num_tasks: Optional[int],
+def _check_tasks(quotas: Sequence[int],
                  task_weights: Optional[TaskWeights]) -> None:
   if not quotas or min(quotas) < 1:
     raise ValueError('Each task needs at least one row in a batch, got quotas '
                      f'{tuple(quotas)}.')
-  if num_tasks is not None and num_tasks != len(quotas):
-    raise ValueError(f'There are {num_tasks} tasks but {len(quotas)} quotas.')
   if task_weights is not None:
     weighted = task_weights.weights.shape[0]
     if weighted != len(quotas):
@@ -191,7 +187,7 @@ def _check_tasks(quotas: Sequence[int], num_tasks: Optional[int],
 
 
 def _shares(quotas: Sequence[int]) -> np.ndarray:
-  """<float32>[T], sums to 1: the first task's rows, the rest divided equally."""
+  """<float32>[T], sums to 1: the first task's rows, then equal parts."""
   first = quotas[0] / sum(quotas)
   others = len(quotas) - 1
   return np.array([first] + [(1. - first) / others] * others, np.float32)

@@ -64,7 +64,7 @@ class LearnerSettings:
   shift: int = 4
   intensity: float = 0.05
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ('stack', 'unroll_steps', 'support', 'decay_steps',
                  'importance_steps', 'target_update_period'):
       if getattr(self, name) < 1:

@@ -28,7 +28,7 @@ class TaskWeightSettings:
   window: int = 500
   threshold: float = 0.1
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if self.start < 0:
       raise UsageError(f'TaskWeightSettings.start is {self.start}. Expected 0 '
                        'or more gradient steps.')

@@ -82,7 +82,7 @@ class GradientStep:
     with tf.GradientTape(persistent=measured is not None) as tape:
       losses, extra = losses_fn()
       each = tf.unstack(losses * self._loss_scale)
-      total = tf.add_n([c * l for c, l in zip(tf.unstack(coefficients), each)])
+      total = tf.reduce_sum(coefficients * losses) * self._loss_scale
     gradient, connected = self._gradient(tape, each, total, coefficients,
                                          measured)
     clipped, norm = gradients.clip_by_global_norm(

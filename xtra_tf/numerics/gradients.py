@@ -1,7 +1,10 @@
-"""Pure functions on gradients. A gradient is a list with one tensor per
-variable; `None` stands for a variable that the loss does not use."""
+"""Pure functions on gradients.
 
-from typing import List, Optional, Sequence, Tuple
+A gradient is a list with one tensor per variable; `None` stands for a variable
+that the loss does not use.
+"""
+
+from typing import Callable, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -19,7 +22,7 @@ def scale_gradient(x: tf.Tensor, factor: float) -> tf.Tensor:
     `x`, bit for bit.
   """
   @tf.custom_gradient
-  def scaled(y):
+  def scaled(y: tf.Tensor) -> Tuple[tf.Tensor, Callable]:
     return tf.identity(y), lambda upstream: upstream * factor
   return scaled(x)
 
