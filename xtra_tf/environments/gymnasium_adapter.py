@@ -1,0 +1,95 @@
+"""Any gymnasium environment with discrete actions and an array observation."""
+
+from typing import List, Optional, Tuple
+
+import numpy as np
+
+from xtra_tf.environments.game_batch import GameBatch, GameStep
+from xtra_tf.errors import UsageError
+from xtra_tf.tasks import TaskSpec
+
+
+class GymnasiumGames(GameBatch):
+  """N environments `gymnasium.make(id)`, one after the other.
+
+  The environment's own TimeLimit is a truncation. Its seed is what it makes of
+  `reset(seed=...)`.
+  """
+
+  def __init__(self, task: TaskSpec, num_games: int,
+               render_mode: Optional[str] = None):
+    """Makes the environments.
+
+    Args:
+      task: named `gym:<id>`.
+      num_games: N.
+      render_mode: gymnasium's, for `render`.
+
+    Raises:
+      UsageError: the environment cannot be made, or the task expects another
+        observation, other actions, or a frame skip.
+    """
+    import gymnasium  # pylint: disable=g-import-not-at-top
+    if task.frame_skip != 1 or task.sticky_actions:
+      raise UsageError(
+          f'{task.name}: frame_skip is {task.frame_skip} and sticky_actions '
+          f'{task.sticky_actions}. Expected 1 and 0: wrap the environment and '
+          'register it under an id of its own.')
+    self._task = task
+    self._environments: List[gymnasium.Env] = []
+    try:
+      for _ in range(num_games):
+        self._environments.append(gymnasium.make(
+            task.name[len('gym:'):], render_mode=render_mode))
+    except (gymnasium.error.Error, ImportError) as error:
+      self.close()
+      raise UsageError(f'gymnasium cannot make {task.name}: {error}') from error
+    actions = self._environments[0].action_space
+    size = int(np.prod(self._environments[0].observation_space.shape or (0,)))
+    if (not isinstance(actions, gymnasium.spaces.Discrete)
+        or actions.n != task.num_actions
+        or size != np.prod(task.observation_shape)):
+      self.close()
+      raise UsageError(
+          f'{task.name} has actions {actions} and {size} numbers in an '
+          f'observation. Its TaskSpec expects {task.num_actions} actions and '
+          f'an observation of shape {list(task.observation_shape)}.')
+    self._first_action = int(actions.start)
+    self._frames = np.zeros([num_games, *task.observation_shape],
+                            task.observation_dtype)
+
+  @property
+  def num_games(self) -> int:
+    return len(self._environments)
+
+  def begin(self, chosen: np.ndarray,
+            seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    for slot, seed in zip(np.flatnonzero(chosen), seeds):
+      observation, _ = self._environments[slot].reset(seed=int(seed))
+      self._keep(slot, observation)
+    lives = np.zeros([self.num_games], np.int32)
+    return self._frames.copy(), lives, np.ones([self.num_games], bool)
+
+  def step(self, actions: np.ndarray, idle: np.ndarray) -> GameStep:
+    reward = np.zeros([self.num_games], np.float32)
+    terminal = np.zeros([self.num_games], bool)
+    truncated = np.zeros([self.num_games], bool)
+    for slot in np.flatnonzero(~idle):
+      observation, reward[slot], terminal[slot], truncated[slot], _ = (
+          self._environments[slot].step(
+              int(actions[slot]) + self._first_action))
+      self._keep(slot, observation)
+    return GameStep(self._frames.copy(), reward, terminal, truncated,
+                    np.zeros([self.num_games], np.int32))
+
+  def render(self, slot: int) -> np.ndarray:
+    """uint8[H, W, 3], the environment's own picture of a slot."""
+    return np.asarray(self._environments[slot].render(), np.uint8)
+
+  def close(self) -> None:
+    for environment in self._environments:
+      environment.close()
+
+  def _keep(self, slot: int, observation: np.ndarray) -> None:
+    self._frames[slot] = np.asarray(observation).reshape(
+        self._task.observation_shape)
