@@ -1,0 +1,193 @@
+"""EfficientZero: sizes, first outputs, gradients, kinds of observation."""
+
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from xtra_tf.models import EfficientZero, EfficientZeroConfig
+
+
+def small_config(**changes):
+  """A network of 2x2 latents with random heads."""
+  settings = dict(
+      observation_shape=(32, 32, 2), num_actions=4, channels=4,
+      head_channels=2, head_hidden=(4,), lstm_size=4, support=5,
+      projection_hidden=8, projection_size=8, projection_head_hidden=4,
+      zero_initial_heads=False)
+  return EfficientZeroConfig(**{**settings, **changes})
+
+
+def observations(config, rows=3):
+  random = np.random.default_rng(0)
+  return tf.constant(random.uniform(size=[rows, *config.observation_shape]),
+                     tf.float32)
+
+
+def count(weights):
+  return sum(int(tf.size(weight)) for weight in weights)
+
+
+class ParameterCountTest(tf.test.TestCase, parameterized.TestCase):
+  """The official constructors' counts, less the modules that they never call.
+
+  Unused there: 73 984 parameters and 256 statistics of `reward_resblocks`; in
+  EfficientZero also 7 040 and 128 of the stem without downsampling.
+  """
+
+  @parameterized.named_parameters(
+      ('efficientzero', 1, 318_016, 8_350_708, 10_336),
+      ('efficientzero_l', 4, 1_039_552, 9_072_244, 13_024))
+  def test_is_the_official_networks(self, blocks, representation, total,
+                                    statistics):
+    model = EfficientZero(
+        EfficientZeroConfig((96, 96, 12), representation_blocks=blocks), seed=0)
+    self.assertEqual(count(model.representation.trainable_weights),
+                     representation)
+    self.assertEqual(count(model.dynamics.trainable_weights), 2_382_281)
+    self.assertEqual(count(model.prediction.trainable_weights), 133_611)
+    self.assertEqual(count(model.projection.trainable_weights),
+                     4_465_664 + 1_051_136)
+    self.assertEqual(count(model.trainable_weights), total)
+    self.assertEqual(count(model.non_trainable_weights), statistics)
+
+
+class EfficientZeroTest(tf.test.TestCase, parameterized.TestCase):
+
+  def test_first_outputs_say_nothing(self):
+    config = small_config(zero_initial_heads=True)
+    model = EfficientZero(config, seed=0)
+    root = model.initial_inference(observations(config))
+    step = model.recurrent_inference(root.state, tf.constant([0, 1, 3]))
+    for output in (root, step):
+      self.assertAllEqual(output.value, np.zeros([3]))
+      self.assertAllEqual(output.reward, np.zeros([3]))
+      self.assertAllEqual(tf.nn.softmax(output.policy_logits),
+                          np.full([3, 4], 0.25))
+    self.assertGreater(np.abs(model.project(step.state, True)).max(), 0.)
+
+  @parameterized.named_parameters(
+      ('downsampled', dict(), (2, 2, 4)),
+      ('four_blocks', dict(representation_blocks=4), (2, 2, 4)),
+      ('full_resolution', dict(observation_shape=(10, 10, 3),
+                               downsample=False), (10, 10, 4)),
+      ('vector', dict(observation_shape=(6,)), (1, 1, 4)))
+  def test_kinds_of_observation(self, changes, latent_shape):
+    config = small_config(**changes)
+    model = EfficientZero(config, seed=0)
+    root = model.initial_inference(observations(config), training=True)
+    step = model.recurrent_inference(root.state, tf.constant([0, 1, 3]),
+                                     training=True)
+    self.assertEqual(step.state.latent.shape, (3, *latent_shape))
+    self.assertNotAllClose(root.state.latent, step.state.latent)
+    self.assertEqual(model.project(step.state, True, training=True).shape,
+                     (3, 8))
+
+  def test_latents_are_not_negative(self):
+    config = small_config()
+    root = EfficientZero(config, seed=0).initial_inference(observations(config))
+    self.assertAllGreaterEqual(root.state.latent, 0.)
+
+  def test_wrong_observation_names_both_shapes(self):
+    model = EfficientZero(small_config(), seed=0)
+    with self.assertRaisesRegex(
+        ValueError, r'\[B, 32, 32, 2\], got \(3, 32, 32, 3\)'):
+      model.initial_inference(tf.zeros([3, 32, 32, 3]))
+
+  def test_network_sees_the_action_as_a_fraction(self):
+    model = EfficientZero(small_config(num_actions=8), seed=0)
+    dynamics = model.dynamics
+    for conv in (dynamics.conv, dynamics.block.conv_1, dynamics.block.conv_2):
+      conv.kernel.assign(tf.zeros_like(conv.kernel))
+    kernel = dynamics.conv.kernel.numpy()
+    kernel[1, 1, -1] = 1.  # the plane, as it is
+    dynamics.conv.kernel.assign(kernel)
+    state = model.initial_inference(tf.zeros([2, 32, 32, 2])).state
+    state = state._replace(latent=tf.zeros_like(state.latent))
+    step = model.recurrent_inference(state, tf.constant([2, 7]))
+    self.assertAllClose(step.state.latent[0], np.full([2, 2, 4], 2 / 8),
+                        rtol=1e-5)
+    self.assertAllClose(step.state.latent[1], np.full([2, 2, 4], 7 / 8),
+                        rtol=1e-5)
+
+  def test_prefix_comes_from_the_lstm(self):
+    config = small_config()
+    model = EfficientZero(config, seed=0)
+    root = model.initial_inference(observations(config))
+    action = tf.constant([1, 1, 1])
+    first = model.recurrent_inference(root.state, action)
+    memory = first.state._replace(latent=root.state.latent)
+    # Same latent and action, another memory: only the prefix differs.
+    second = model.recurrent_inference(memory, action)
+    self.assertAllEqual(first.state.latent, second.state.latent)
+    self.assertAllEqual(first.value, second.value)
+    self.assertNotAllClose(first.reward_logits, second.reward_logits)
+
+  def test_training_moves_the_statistics_of_what_was_called(self):
+    config = small_config()
+    model = EfficientZero(config, seed=0)
+    parts = (model.representation, model.prediction, model.dynamics,
+             model.projection)
+    before = [[w.numpy() for w in p.non_trainable_weights] for p in parts]
+    model.initial_inference(observations(config), training=True)
+    moved = [any(np.any(w.numpy() != old) for w, old in
+                 zip(part.non_trainable_weights, values))
+             for part, values in zip(parts, before)]
+    self.assertEqual(moved, [True, True, False, False])
+
+  def test_variables_are_named_after_their_place(self):
+    names = [v.name for v in EfficientZero(small_config(), seed=0).variables]
+    self.assertIn('dynamics/block/conv_1/kernel:0', names)
+    self.assertLen(set(names), len(names))
+
+  def test_keras_can_summarise_a_built_model(self):
+    model = EfficientZero(small_config(), seed=0)
+    model.build_variables()
+    lines = []
+    model.summary(print_fn=lambda line, **_: lines.append(line))
+    self.assertIn(f'{count(model.trainable_weights)}',
+                  '\n'.join(lines).replace(',', ''))
+
+
+class StateGradientTest(tf.test.TestCase):
+
+  def gradient_norms(self, scale):
+    """Norm of each step's value gradient with respect to the root's latent."""
+    config = small_config(state_gradient_scale=scale)
+    model = EfficientZero(config, seed=0)
+    root = model.initial_inference(observations(config)).state
+    norms = []
+    for steps in range(4):
+      with tf.GradientTape() as tape:
+        tape.watch(root.latent)
+        output, state = None, root
+        for _ in range(steps):
+          output = model.recurrent_inference(state, tf.constant([0, 1, 2]))
+          state = output.state
+        logits = (model.prediction(root.latent)[1] if output is None
+                  else output.value_logits)
+        loss = tf.reduce_sum(logits[:, 0])
+      norms.append(float(tf.norm(tape.gradient(loss, root.latent))))
+    return np.array(norms)
+
+  def test_halves_at_each_predicted_state(self):
+    halved, plain = self.gradient_norms(0.5), self.gradient_norms(1.)
+    self.assertAllGreater(plain, 0.)
+    self.assertAllClose(halved / plain, [1., 0.5, 0.25, 0.125], rtol=1e-4)
+
+  def test_reaches_the_prefix_of_the_same_step(self):
+    norms = []
+    for scale in (0.5, 1.):
+      model = EfficientZero(small_config(state_gradient_scale=scale), seed=0)
+      state = model.initial_inference(observations(model.config)).state
+      with tf.GradientTape() as tape:
+        output = model.recurrent_inference(state, tf.constant([0, 1, 2]))
+        loss = tf.reduce_sum(output.reward_logits[:, 0])
+      trunk, head = tape.gradient(
+          loss, [model.dynamics.conv.kernel, model.dynamics.lstm.input_bias])
+      norms.append([float(tf.norm(trunk)), float(tf.norm(head))])
+    self.assertAllClose(norms[0][0], 0.5 * norms[1][0], rtol=1e-4)
+    self.assertAllClose(norms[0][1], norms[1][1], rtol=1e-5)
+
+
+if __name__ == '__main__':
+  tf.test.main()
