@@ -41,9 +41,10 @@ def _show_help() -> NoReturn:
   for flag in sorted(FLAGS.get_key_flags_for_module(main_module),
                      key=lambda flag: flag.name):
     switch = '[no]' if flag.boolean else ''
-    default = '' if flag.default in (None, []) else f' (default: {flag.default})'
-    text = textwrap.fill(' '.join(flag.help.split()), 78, initial_indent=' ' * 6,
-                         subsequent_indent=' ' * 6)
+    bare = flag.default in (None, [])
+    default = '' if bare else f' (default: {flag.default})'
+    text = textwrap.fill(' '.join(flag.help.split()), 78,
+                         initial_indent=' ' * 6, subsequent_indent=' ' * 6)
     sys.stdout.write(f'  --{switch}{flag.name}{default}\n{text}\n')
   sys.exit(0)
 

@@ -1,8 +1,8 @@
-"""All of XTRA in one process: data, teachers, student, finetuning, report.
+r"""All of XTRA in one process: data, teachers, student, finetuning, report.
 
 Examples:
   python -m launchers.xtra --root_dir=runs/demo
-  python -m launchers.xtra --root_dir=runs/krull \\
+  python -m launchers.xtra --root_dir=runs/krull \
       --gin_file=protocols/demo.gin --gin_bindings='TARGET_TASK = "Krull"'
   python -m launchers.xtra --root_dir=runs/paper --gin_file=protocols/paper.gin
 
@@ -15,16 +15,15 @@ from typing import Dict
 
 from absl import flags
 
-from launchers import program
-from launchers import settings_flags
+from launchers import program, settings_flags
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(settings_flags)
 
 _TASK_DATA = flags.DEFINE_multi_string(
-    'task_data', [], 'TASK=DIR: use the episodes in DIR as the data of a source '
-    'task instead of playing it.')
+    'task_data', [], 'TASK=DIR: use the episodes in DIR as the data of a '
+    'source task instead of playing it.')
 _ACCEPT = flags.DEFINE_bool(
     'accept_config_change', False,
     'Go on with other settings than the run in --root_dir began with.')

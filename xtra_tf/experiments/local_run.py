@@ -3,10 +3,10 @@
 import os
 import shlex
 import sys
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Mapping, Optional, Sequence
 
-from xtra_tf.errors import StorageError, UsageError, near_names
 from xtra_tf.episodes import EpisodeLog
+from xtra_tf.errors import UsageError, near_names
 from xtra_tf.evaluation import Evaluator, ResultRecord, results, write_report
 from xtra_tf.experiments import configuration, roles, stages
 from xtra_tf.experiments.stages import StageRun

@@ -17,16 +17,28 @@ from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.evaluation import EvaluationSettings
 from xtra_tf.experiments import configuration
 from xtra_tf.experiments.settings import (
-    STAGES, ReplaySettings, StageSettings, TaskSettings, TeacherPassSettings)
+  STAGES,
+  ReplaySettings,
+  StageSettings,
+  TeacherPassSettings,
+)
 from xtra_tf.learners import (
-    LearnerSettings, TaskWeights, TaskWeightSettings, WorldModelAgent)
+  LearnerSettings,
+  TaskWeights,
+  TaskWeightSettings,
+  WorldModelAgent,
+)
 from xtra_tf.models import build_world_model
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.planning.planner import Planner
 from xtra_tf.policies import PlanningPolicy, RandomPolicy
 from xtra_tf.replay import TableSpec, WindowSpec
 from xtra_tf.targets import (
-    ReanalyzedTargets, StoredTargets, TargetsByRows, TargetsFn)
+  ReanalyzedTargets,
+  StoredTargets,
+  TargetsByRows,
+  TargetsFn,
+)
 from xtra_tf.tasks import TaskSpec, get_task
 
 
@@ -173,7 +185,7 @@ def random_policy(task: TaskSpec, seed: int) -> RandomPolicy:
 
 def reanalyzed_targets(parts: RunParts, name: str, model: WorldModel,
                        task: TaskSpec) -> TargetsFn:
-  """Targets by the target network: search for policies, bootstrap for values."""
+  """Targets by the target network: searched policies, bootstrapped values."""
   settings = parts.stages[name]
   return ReanalyzedTargets(
       model, parts.planner, stack=task.stack,

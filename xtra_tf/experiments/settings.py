@@ -116,7 +116,7 @@ class StageSettings:
     if self.env_steps and self.start_env_steps > self.env_steps:
       raise UsageError(
           f'StageSettings.start_env_steps is {self.start_env_steps}, more than '
-          f'the stage\'s {self.env_steps} environment steps: training would '
+          f"the stage's {self.env_steps} environment steps: training would "
           'never begin. Expected at most as many.')
 
 

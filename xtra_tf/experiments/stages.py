@@ -4,10 +4,10 @@ Each stage lives in its own folder of the run, goes on from its last manifest
 and leaves a marker when it is done; a finished stage is not touched again.
 """
 
-from typing import Any, Callable, Dict, Mapping, NamedTuple
 import time
+from typing import Any, Callable, Dict, Mapping, NamedTuple
 
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
+from xtra_tf.episodes import EpisodeLog
 from xtra_tf.experiments import roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import quotas

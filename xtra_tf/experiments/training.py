@@ -1,11 +1,11 @@
-"""One stage's training: replay server, agent, learner and actor, in one process.
+"""One stage's training: server, agent, learner and actor in one process.
 
 `TrainingPlan` says what is special about a stage; `train` is the same for all.
 """
 
 import contextlib
 import dataclasses
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 import zlib
 
 from absl import logging
@@ -22,14 +22,26 @@ from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
 from xtra_tf.replay import (
-    ReplayServer, ReplayWriter, make_dataset, update_priorities)
+  ReplayServer,
+  ReplayWriter,
+  make_dataset,
+  update_priorities,
+)
 from xtra_tf.runs import MetricsWriter, StageDirectory, StageProgress
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.variables import (
-    ManifestedCheckpoints, copy_variables, restore_world_model,
-    save_model_description)
+  ManifestedCheckpoints,
+  copy_variables,
+  restore_world_model,
+  save_model_description,
+)
 from xtra_tf.workers import (
-    Collector, MaximumPriority, StepLearner, Trainer, TrainingSchedule)
+  Collector,
+  MaximumPriority,
+  StepLearner,
+  Trainer,
+  TrainingSchedule,
+)
 
 # Saves are made by the trainer, which ties them to manifests.
 _NEVER = 10**12

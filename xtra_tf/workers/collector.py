@@ -4,12 +4,11 @@ import collections
 from typing import Any, Deque, Dict, List, Optional, Sequence
 
 import numpy as np
+import tensorflow as tf
 from tf_agents.drivers import py_driver
 from tf_agents.environments import py_environment
 from tf_agents.metrics import py_metrics
-from tf_agents.policies import py_tf_eager_policy
-from tf_agents.policies import tf_policy
-import tensorflow as tf
+from tf_agents.policies import py_tf_eager_policy, tf_policy
 
 from xtra_tf.episodes import EpisodeLogWriter
 from xtra_tf.replay import ReplayWriter

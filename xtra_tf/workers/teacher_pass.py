@@ -130,7 +130,7 @@ class TeacherPass:
 
 def _overlay_row(episode: Episode, targets: TeacherTargets,
                  row: int) -> StepRow:
-  """The teacher's word on one row; the data's own columns stay where they are."""
+  """The teacher's word on one row; the data's own columns stay."""
   kept: Dict[str, object] = {
       name: getattr(episode, name)[row]
       for name in ('action', 'reward', 'raw_reward', 'terminal', 'truncated',

@@ -1,0 +1,141 @@
+"""Every gin file parses; every complete one builds all its parts."""
+
+import glob
+import os
+import re
+
+from absl.testing import parameterized
+import gin
+import tensorflow as tf
+
+from xtra_tf import tasks
+from xtra_tf.errors import UsageError
+from xtra_tf.experiments import configuration, roles
+
+_ROOT = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'gin')
+_FILES = sorted(os.path.relpath(path, _ROOT) for path in
+                glob.glob(os.path.join(_ROOT, '**', '*.gin'), recursive=True))
+_PROTOCOLS = [f for f in _FILES if f.startswith('protocols/')]
+_TASK_SETS = [f for f in _FILES if f.startswith('tasksets/')]
+# Macros that a partial file uses and another file of the same run binds.
+_MACROS = ['TARGET_TASK = "Alien"', 'SOURCE_TASKS = ("Amidar",)',
+           'ENV_STEPS = 10', 'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 4']
+
+
+class GinFilesTest(parameterized.TestCase, tf.test.TestCase):
+
+  def tearDown(self):
+    super().tearDown()
+    gin.clear_config()
+
+  @parameterized.parameters(*_FILES)
+  def test_parses_with_known_names_only(self, name):
+    configuration.parse([name], _MACROS)
+    for value in configuration.bound_values():
+      self.assertNotEmpty(value)
+
+  @parameterized.parameters(*_PROTOCOLS)
+  def test_protocol_builds(self, name):
+    configuration.parse([name], [])
+    parts = roles.resolve_parts(seed=0)
+    self.assertNotIn(parts.target.name, [t.name for t in parts.sources])
+    self.assertEqual(parts.stages['finetune'].stage.updates,
+                     parts.stages['scratch'].stage.updates)
+    self.assertEqual(parts.stages['finetune'].stage.env_steps,
+                     parts.stages['scratch'].stage.env_steps)
+
+  @parameterized.parameters(*_TASK_SETS)
+  def test_task_set_has_known_games(self, name):
+    configuration.parse(['methods/xtra.gin', name], [])
+    settings = configuration.resolve(configuration.TaskSettings)
+    for task in (settings.target, *settings.sources):
+      self.assertEqual(tasks.get_task(task).num_actions, 18)
+
+  def test_sizes_have_the_papers_parameter_counts(self):
+    for size, expected in (('efficientzero', 8_350_708),
+                           ('efficientzero_l', 9_072_244)):
+      configuration.parse(
+          ['methods/xtra.gin', f'sizes/{size}.gin'], _MACROS)
+      parts = roles.resolve_parts(seed=0)
+      model = roles.build_model(parts, seed=0)
+      self.assertEqual(
+          sum(int(tf.size(v)) for v in model.trainable_variables), expected)
+
+  def test_no_package_marker_among_gin_files(self):
+    self.assertEmpty(glob.glob(os.path.join(_ROOT, '**', '__init__.py'),
+                               recursive=True))
+
+  def test_every_file_says_what_it_is(self):
+    for name in _FILES:
+      with open(os.path.join(_ROOT, name), encoding='utf-8') as file:
+        self.assertTrue(file.read().startswith('# '), name)
+
+
+class ConfigurationErrorsTest(tf.test.TestCase):
+
+  def tearDown(self):
+    super().tearDown()
+    gin.clear_config()
+
+  def _refused(self, files, bindings, pattern):
+    with self.assertRaisesRegex(UsageError, pattern):
+      configuration.parse(files, bindings)
+      roles.resolve_parts(seed=0)
+
+  def test_unknown_file_names_near_ones(self):
+    self._refused(['protocols/demos.gin'], [],
+                  r'no gin file protocols/demos\.gin.*protocols/demo\.gin')
+
+  def test_unknown_parameter_names_near_ones(self):
+    self._refused(
+        ['protocols/demo.gin'],
+        ['xtra_tf.planning.MctsPlanner.num_simulation = 3'], 'num_simulation')
+
+  def test_unknown_configurable(self):
+    self._refused(['protocols/demo.gin'], ['StageSetting.updates = 3'],
+                  'StageSetting')
+
+  def test_unknown_macro(self):
+    self._refused(['protocols/demo.gin'],
+                  ['xtra_tf.evaluation.EvaluationSettings.episodes = %NONE'],
+                  'NONE')
+
+  def test_target_among_sources(self):
+    self._refused(['protocols/demo.gin'], ['TARGET_TASK = "Phoenix"'],
+                  'Phoenix is also a source task')
+
+  def test_unknown_game_names_near_ones(self):
+    self._refused(['protocols/demo.gin'], ['TARGET_TASK = "Asault"'],
+                  'Asault.*Assault')
+
+  def test_tasks_of_different_families(self):
+    with self.assertRaisesRegex(Exception, 'cannot share a network'):
+      configuration.parse(['protocols/demo.gin'],
+                          ['TARGET_TASK = "tiny:catch"'])
+      roles.resolve_parts(seed=0)
+
+  def test_imports_are_refused(self):
+    folder = self.get_temp_dir()
+    marker = os.path.join(folder, 'ran')
+    with open(os.path.join(folder, 'evil.py'), 'w', encoding='utf-8') as file:
+      file.write(f'open({marker!r}, "w").close()\n')
+    path = os.path.join(folder, 'evil.gin')
+    for line in ('import evil', 'from evil import x',
+                 'from __gin__ import dynamic_registration'):
+      with open(path, 'w', encoding='utf-8') as file:
+        file.write(f'# harmless\n{line}\n')
+      self._refused([path], [], 'imports can run any code')
+    self.assertFalse(os.path.exists(marker))
+
+  def test_difference_of_bindings_is_seen(self):
+    configuration.parse(['protocols/demo.gin'], [])
+    before = configuration.bound_values()
+    configuration.parse(['protocols/demo.gin'], ['NUM_SIMULATIONS = 9'])
+    after = configuration.bound_values()
+    changed = [k for k in after if before.get(k) != after[k]]
+    self.assertLen(changed, 1)
+    self.assertRegex(changed[0], re.compile('NUM_SIMULATIONS'))
+
+
+if __name__ == '__main__':
+  tf.test.main()
