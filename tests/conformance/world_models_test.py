@@ -1,15 +1,16 @@
 """The suite of the world-model protocol over every implementation."""
 
 import tensorflow as tf
-from tests.conformance import world_model_suite
 
+from tests.conformance import world_model_suite
 from xtra_tf.models import EfficientZero, EfficientZeroConfig
 from xtra_tf.testing.linear_world_model import LinearWorldModel
 
 # Random heads, so that outputs differ; everything else as small as it goes.
-_SIZES = dict(num_actions=3, channels=4, head_channels=2, head_hidden=(4,),
-              lstm_size=4, support=5, projection_hidden=8, projection_size=8,
-              projection_head_hidden=4, zero_initial_heads=False)
+_SIZES = {'num_actions': 3, 'channels': 4, 'head_channels': 2,
+          'head_hidden': (4,), 'lstm_size': 4, 'support': 5,
+          'projection_hidden': 8, 'projection_size': 8,
+          'projection_head_hidden': 4, 'zero_initial_heads': False}
 
 
 class EfficientZeroOfImagesTest(world_model_suite.WorldModelSuite,

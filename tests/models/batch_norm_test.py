@@ -1,8 +1,8 @@
 """Batch norm against its formula, in all the ways that it is run."""
 
+from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from xtra_tf.errors import UsageError
 from xtra_tf.models.batch_norm import BatchNorm
@@ -34,7 +34,9 @@ class BatchNormTest(tf.test.TestCase, parameterized.TestCase):
     unbiased = flat.var(0, ddof=1)
     expected_mean = 0.9 * norm.running_mean.numpy() + 0.1 * mean
     expected_variance = 0.9 * norm.running_variance.numpy() + 0.1 * unbiased
-    call = lambda x: norm(x, training=True)
+    def call(x):
+      return norm(x, training=True)
+
     if how != 'eager':
       call = tf.function(call, jit_compile=how == 'xla', autograph=False)
     y = call(tf.constant(x))

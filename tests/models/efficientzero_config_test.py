@@ -2,8 +2,8 @@
 
 import json
 
-import tensorflow as tf
 from absl.testing import parameterized
+import tensorflow as tf
 
 from xtra_tf.errors import UsageError
 from xtra_tf.models import EfficientZero, EfficientZeroConfig, build_world_model
@@ -32,15 +32,15 @@ class EfficientZeroConfigTest(tf.test.TestCase, parameterized.TestCase):
     self.assertEqual(config.latent_shape, expected)
 
   @parameterized.named_parameters(
-      ('odd_resolution', dict(observation_shape=(84, 84, 4)),
+      ('odd_resolution', {'observation_shape': (84, 84, 4)},
        'multiples of 16, got 84 x 84'),
-      ('rank', dict(observation_shape=(96, 96)),
+      ('rank', {'observation_shape': (96, 96)},
        r'\(height, width, channels\) or \(size,\), got \(96, 96\)'),
-      ('zero', dict(lstm_size=0), '`lstm_size` must be .* > 0, got 0'),
-      ('fraction', dict(support=1.5), '`support` must be .*, got 1.5'),
-      ('empty_axis', dict(observation_shape=(96, 0, 12)),
+      ('zero', {'lstm_size': 0}, '`lstm_size` must be .* > 0, got 0'),
+      ('fraction', {'support': 1.5}, '`support` must be .*, got 1.5'),
+      ('empty_axis', {'observation_shape': (96, 0, 12)},
        '`observation_shape` must be'),
-      ('odd_channels', dict(channels=7), 'even number of `channels`, got 7'))
+      ('odd_channels', {'channels': 7}, 'even number of `channels`, got 7'))
   def test_refuses(self, changes, message):
     with self.assertRaisesRegex(UsageError, message):
       EfficientZeroConfig(**{'observation_shape': (96, 96, 12), **changes})

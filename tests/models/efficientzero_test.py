@@ -1,19 +1,19 @@
 """EfficientZero: sizes, first outputs, gradients, kinds of observation."""
 
+from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from xtra_tf.models import EfficientZero, EfficientZeroConfig
 
 
 def small_config(**changes):
   """A network of 2x2 latents with random heads."""
-  settings = dict(
-      observation_shape=(32, 32, 2), num_actions=4, channels=4,
-      head_channels=2, head_hidden=(4,), lstm_size=4, support=5,
-      projection_hidden=8, projection_size=8, projection_head_hidden=4,
-      zero_initial_heads=False)
+  settings = {
+      'observation_shape': (32, 32, 2), 'num_actions': 4, 'channels': 4,
+      'head_channels': 2, 'head_hidden': (4,), 'lstm_size': 4, 'support': 5,
+      'projection_hidden': 8, 'projection_size': 8, 'projection_head_hidden': 4,
+      'zero_initial_heads': False}
   return EfficientZeroConfig(**{**settings, **changes})
 
 
@@ -66,11 +66,11 @@ class EfficientZeroTest(tf.test.TestCase, parameterized.TestCase):
     self.assertGreater(np.abs(model.project(step.state, True)).max(), 0.)
 
   @parameterized.named_parameters(
-      ('downsampled', dict(), (2, 2, 4)),
-      ('four_blocks', dict(representation_blocks=4), (2, 2, 4)),
-      ('full_resolution', dict(observation_shape=(10, 10, 3),
-                               downsample=False), (10, 10, 4)),
-      ('vector', dict(observation_shape=(6,)), (1, 1, 4)))
+      ('downsampled', {}, (2, 2, 4)),
+      ('four_blocks', {'representation_blocks': 4}, (2, 2, 4)),
+      ('full_resolution',
+       {'observation_shape': (10, 10, 3), 'downsample': False}, (10, 10, 4)),
+      ('vector', {'observation_shape': (6,)}, (1, 1, 4)))
   def test_kinds_of_observation(self, changes, latent_shape):
     config = small_config(**changes)
     model = EfficientZero(config, seed=0)

@@ -1,8 +1,8 @@
 """Layers against loops in NumPy, and PyTorch's conventions by hand."""
 
+from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
-from absl.testing import parameterized
 
 from xtra_tf.models import layers
 from xtra_tf.models.initializers import Seeds

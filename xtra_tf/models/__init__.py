@@ -1,7 +1,6 @@
 """World models: networks behind the protocol of `world_model`."""
 
-from xtra_tf.models.efficientzero import EfficientZero
-from xtra_tf.models.efficientzero import EfficientZeroState
+from xtra_tf.models.efficientzero import EfficientZero, EfficientZeroState
 from xtra_tf.models.efficientzero_config import EfficientZeroConfig
 from xtra_tf.models.registry import build_world_model
 

@@ -50,7 +50,7 @@ class EfficientZeroConfig:
   state_gradient_scale: float = 0.5
   zero_initial_heads: bool = True
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     """Refuses sizes that no network has.
 
     Raises:

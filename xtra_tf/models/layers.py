@@ -4,7 +4,7 @@ Axes: B batch, H and W space, C channels, L units of the LSTM. All variables
 exist from the constructor on.
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -67,7 +67,7 @@ class Convolution(tf.keras.layers.Layer):
           initializer=torch_uniform(fan_in, seeds)) if use_bias else None
 
   def call(self, x: tf.Tensor) -> tf.Tensor:
-    """Maps <float32>[B, H, W, inputs] to [B, ceil(H / stride), ..., outputs]."""
+    """Maps <float32>[B, H, W, inputs] to [B, H / stride, ..., outputs]."""
     if self._pads:
       y = tf.nn.conv2d(tf.pad(x, _BORDER), self.kernel, self._stride, 'VALID')
     else:
@@ -81,7 +81,7 @@ class Linear(tf.keras.layers.Layer):
   def __init__(self, inputs: int, outputs: int, seeds: Seeds, name: str, *,
                zero_initial: bool = False):
     super().__init__(name=name)
-    def initializer():
+    def initializer() -> Any:
       return 'zeros' if zero_initial else torch_uniform(inputs, seeds)
     with tf.name_scope(name):
       self.kernel = self.add_weight('kernel', [inputs, outputs],
@@ -116,7 +116,7 @@ class ResidualBlock(tf.keras.layers.Layer):
         self.skip = Convolution(inputs, outputs, seeds, 'skip', stride=stride)
 
   def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Maps <float32>[B, H, W, inputs] to [B, ceil(H / stride), ..., outputs]."""
+    """Maps <float32>[B, H, W, inputs] to [B, H / stride, ..., outputs]."""
     y = tf.nn.relu(self.norm_1(self.conv_1(x), training=training))
     y = self.norm_2(self.conv_2(y), training=training)
     return tf.nn.relu(y + (x if self.skip is None else self.skip(x)))
@@ -187,7 +187,7 @@ class LstmCell(tf.keras.layers.Layer):
   def __init__(self, inputs: int, units: int, seeds: Seeds, name: str):
     super().__init__(name=name)
     with tf.name_scope(name):
-      def weight(weight_name, shape):
+      def weight(weight_name: str, shape: List[int]) -> tf.Variable:
         return self.add_weight(weight_name, shape,
                                initializer=torch_uniform(units, seeds))
       self.input_kernel = weight('input_kernel', [inputs, 4 * units])

@@ -32,7 +32,8 @@ class Prediction(tf.keras.layers.Layer):
     super().__init__(name=name)
     channels = latent_shape[-1]
 
-    def head(outputs, head_name):
+    def head(outputs: int, head_name: str
+             ) -> Tuple[layers.ChannelReducer, layers.Mlp]:
       reducer = layers.ChannelReducer(latent_shape, head_channels, seeds,
                                       f'{head_name}_reducer')
       return reducer, layers.Mlp([reducer.size, *head_hidden, outputs], seeds,

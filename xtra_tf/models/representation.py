@@ -3,7 +3,7 @@
 Axes: B batch, H and W of the observation, h and w of the latent, C channels.
 """
 
-from typing import Tuple
+from typing import List, Tuple
 
 import tensorflow as tf
 
@@ -28,7 +28,7 @@ class ImageRepresentation(tf.keras.layers.Layer):
     super().__init__(name=name)
     self._downsample = downsample
 
-    def run(stage, width):
+    def run(stage: str, width: int) -> List[layers.ResidualBlock]:
       return [layers.ResidualBlock(width, width, seeds, f'{stage}_{i}')
               for i in range(blocks)]
 

@@ -57,6 +57,10 @@ class TargetsByRows(tf.Module):
       raise ValueError(f'The row ranges cover {self._ranges[-1][1]} rows, got '
                        f'a batch of {rows}.')
     joined = [
-        function(tf.nest.map_structure(lambda x: x[start:stop], unroll))
+        function(_rows(unroll, start, stop))
         for (start, stop), function in zip(self._ranges, self._functions)]
     return tf.nest.map_structure(lambda *xs: tf.concat(xs, axis=0), *joined)
+
+
+def _rows(unroll: types.Unroll, start: int, stop: int) -> types.Unroll:
+  return tf.nest.map_structure(lambda x: x[start:stop], unroll)

@@ -31,7 +31,7 @@ class UnrollGeometry:
   td_steps: int
   discount: float
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     """Refuses impossible numbers with a UsageError."""
     for name in ('stack', 'unroll_steps', 'td_steps'):
       if getattr(self, name) < 1:
@@ -83,7 +83,7 @@ def find_ends(unroll: types.Unroll, geometry: UnrollGeometry) -> WindowEnds:
     The ends.
   """
   first, last = geometry.anchor, geometry.anchor + geometry.num_states - 1
-  def column(name):
+  def column(name: str) -> tf.Tensor:
     return unroll.scalars[:, first:last, types.SCALARS.index(name)]
   ended = tf.maximum(column('terminal'), column('life_loss'))
   # Rows belong to the segment up to the first that is not real, or that ends
