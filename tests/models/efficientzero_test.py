@@ -109,6 +109,17 @@ class EfficientZeroTest(tf.test.TestCase, parameterized.TestCase):
     self.assertAllClose(step.state.latent[1], np.full([2, 2, 4], 7 / 8),
                         rtol=1e-5)
 
+  def test_dynamics_has_a_skip_connection_around_its_convolutions(self):
+    config = small_config()
+    model = EfficientZero(config, seed=0)
+    dynamics = model.dynamics
+    for conv in (dynamics.conv, dynamics.block.conv_1, dynamics.block.conv_2):
+      conv.kernel.assign(tf.zeros_like(conv.kernel))
+    root = model.initial_inference(observations(config))
+    step = model.recurrent_inference(root.state, tf.constant([0, 1, 3]))
+    self.assertGreater(float(tf.reduce_max(root.state.latent)), 0.)
+    self.assertAllEqual(step.state.latent, root.state.latent)
+
   def test_prefix_comes_from_the_lstm(self):
     config = small_config()
     model = EfficientZero(config, seed=0)

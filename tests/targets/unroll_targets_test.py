@@ -58,7 +58,7 @@ def window_of(segment, t, geometry):
       put(row, 'real', 1.)
       put(row, 'has_search', segment.searched[j])
       put(row, 'bootstrap_value', segment.value[j])
-      search[row] = segment.visits[j] * segment.searched[j]
+      search[row] = segment.visits[j]  # `has_search` decides, not these
       if j == segment.length - 1 and segment.end != 'cut':
         put(row, segment.end, 1.)
     elif j == segment.length:
