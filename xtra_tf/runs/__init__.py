@@ -1,0 +1,30 @@
+"""What a run is on disk; free of TensorFlow until metrics are shown by it."""
+
+from xtra_tf.runs.atomic import (
+    make_folder,
+    read_json,
+    storage_error,
+    write_bytes,
+    write_json,
+)
+from xtra_tf.runs.free_space import check_free_space, format_bytes
+from xtra_tf.runs.incidents import read_incidents, record_incident
+from xtra_tf.runs.manifest import (
+    Manifest,
+    newest_manifest,
+    sweep_orphans,
+    write_manifest,
+)
+from xtra_tf.runs.metrics import MetricsWriter, read_metrics
+from xtra_tf.runs.progress import StageProgress
+from xtra_tf.runs.run_directory import RunDirectory
+from xtra_tf.runs.run_lock import RunLock
+from xtra_tf.runs.settings import SettingChange, compare_settings
+from xtra_tf.runs.stage_directory import StageDirectory
+
+__all__ = [
+    'Manifest', 'MetricsWriter', 'RunDirectory', 'RunLock', 'SettingChange',
+    'StageDirectory', 'StageProgress', 'check_free_space', 'compare_settings',
+    'format_bytes', 'make_folder', 'newest_manifest', 'read_incidents',
+    'read_json', 'read_metrics', 'record_incident', 'storage_error',
+    'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']

@@ -1,0 +1,31 @@
+"""TensorFlow's errors about the disk, as ours."""
+
+import contextlib
+import errno
+from typing import Iterator
+
+import tensorflow as tf
+
+from xtra_tf.runs import storage_error
+
+
+@contextlib.contextmanager
+def as_storage_error(path: str) -> Iterator[None]:
+  """Turns TensorFlow's errors while it writes to `path` into StorageError.
+
+  Args:
+    path: the folder that is written to.
+
+  Raises:
+    StorageError: no space, no permission.
+  """
+  try:
+    yield
+  except tf.errors.ResourceExhaustedError as error:
+    full = OSError(errno.ENOSPC, 'No space left on device')
+    raise storage_error(path, full) from error
+  except tf.errors.PermissionDeniedError as error:
+    forbidden = OSError(errno.EACCES, 'Permission denied')
+    raise storage_error(path, forbidden) from error
+  except OSError as error:
+    raise storage_error(path, error) from error
