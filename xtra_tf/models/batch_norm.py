@@ -56,8 +56,9 @@ class BatchNorm(tf.keras.layers.Layer):
     if x.shape.rank == 2:
       # The fused kernel wants an image; it is the one kernel that has the
       # unbiased variance, and it runs as a single op.
-      image = tf.reshape(x, [-1, 1, 1, x.shape[-1]])
-      return tf.reshape(self._normalise(image, training), tf.shape(x))
+      channels = x.shape[-1]
+      image = tf.reshape(x, [-1, 1, 1, channels])
+      return tf.reshape(self._normalise(image, training), [-1, channels])
     return self._normalise(x, training)
 
   def _normalise(self, x: tf.Tensor, training: bool) -> tf.Tensor:
