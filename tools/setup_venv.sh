@@ -22,12 +22,12 @@ MARK=$VENV/INCOMPLETE
 LOG=$VENV/install.log
 UV_VERSION=0.13.8
 NEEDED_MIB=3500  # 2.2 GiB unpacked, the downloads beside it
-PROBE='import sys; sys.exit(sys.version_info[:2] != (3, 11))'
+PROBE='import sys; print("%d.%d" % sys.version_info[:2])'
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-is_311() { "$1" -c "$PROBE" >/dev/null 2>&1; }
+is_311() { [ "$("$1" -c "$PROBE" 2>/dev/null)" = 3.11 ]; }
 can_make_venv() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 # Prints the first Python 3.11 that can make a virtual environment.
