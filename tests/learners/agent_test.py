@@ -11,8 +11,12 @@ from tf_agents.train import learner as tf_agents_learner
 from tf_agents.trajectories import time_step as ts
 
 from xtra_tf.errors import UsageError
-from xtra_tf.learners import LearnerSettings, TaskWeights, TaskWeightSettings
-from xtra_tf.learners import WorldModelAgent
+from xtra_tf.learners import (
+  LearnerSettings,
+  TaskWeights,
+  TaskWeightSettings,
+  WorldModelAgent,
+)
 from xtra_tf.testing import training_batches
 from xtra_tf.testing.linear_world_model import LinearWorldModel
 from xtra_tf.types import Targets
