@@ -61,11 +61,22 @@ class AtariGames(GameBatch):
         grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
         noop_max=_NOOP_MAX, episodic_life=False, life_loss_info=False,
         reward_clipping=False, use_fire_reset=False)
+    self._noops = np.zeros([num_games], np.int32)
     self._started = False
 
   @property
   def num_games(self) -> int:
     return self._num_games
+
+  @property
+  def num_actions(self) -> int:
+    """Actions that the emulators take, by the family's ids."""
+    return int(self._emulators.single_action_space.n)
+
+  @property
+  def noops(self) -> np.ndarray:
+    """<int32>[N], emulator frames of no-op with which each game began."""
+    return self._noops.copy()
 
   def begin(self, chosen: np.ndarray,
             seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -77,7 +88,8 @@ class AtariGames(GameBatch):
     else:
       frames, info = self._emulators.reset(seed=seeds)
       self._started = True
-    return self._frames(frames), info['lives'], info['episode_frame_number'] > 0
+    self._noops[chosen] = info['episode_frame_number'][chosen]
+    return self._frames(frames), info['lives'], self._noops > 0
 
   def step(self, actions: np.ndarray, idle: np.ndarray) -> GameStep:
     del idle  # The vector environment restarts them unasked.

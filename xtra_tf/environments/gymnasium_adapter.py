@@ -1,6 +1,6 @@
 """Any gymnasium environment with discrete actions and an array observation."""
 
-from typing import List, Optional, Tuple
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
@@ -36,14 +36,7 @@ class GymnasiumGames(GameBatch):
           f'{task.sticky_actions}. Expected 1 and 0: wrap the environment and '
           'register it under an id of its own.')
     self._task = task
-    self._environments: List[gymnasium.Env] = []
-    try:
-      for _ in range(num_games):
-        self._environments.append(gymnasium.make(
-            task.name[len('gym:'):], render_mode=render_mode))
-    except (gymnasium.error.Error, ImportError) as error:
-      self.close()
-      raise UsageError(f'gymnasium cannot make {task.name}: {error}') from error
+    self._environments = [_make(task, render_mode) for _ in range(num_games)]
     actions = self._environments[0].action_space
     size = int(np.prod(self._environments[0].observation_space.shape or (0,)))
     if (not isinstance(actions, gymnasium.spaces.Discrete)
@@ -83,8 +76,16 @@ class GymnasiumGames(GameBatch):
                     np.zeros([self.num_games], np.int32))
 
   def render(self, slot: int) -> np.ndarray:
-    """uint8[H, W, 3], the environment's own picture of a slot."""
-    return np.asarray(self._environments[slot].render(), np.uint8)
+    """uint8[H, W, 3], the environment's own picture of a slot.
+
+    Raises:
+      UsageError: a package that draws it is not installed.
+    """
+    import gymnasium  # pylint: disable=g-import-not-at-top
+    try:
+      return np.asarray(self._environments[slot].render(), np.uint8)
+    except (gymnasium.error.Error, ImportError) as error:
+      raise UsageError(f'{self._task.name} cannot be drawn: {error}') from error
 
   def close(self) -> None:
     for environment in self._environments:
@@ -93,3 +94,27 @@ class GymnasiumGames(GameBatch):
   def _keep(self, slot: int, observation: np.ndarray) -> None:
     self._frames[slot] = np.asarray(observation).reshape(
         self._task.observation_shape)
+
+
+def _make(task: TaskSpec, render_mode: Optional[str]) -> Any:
+  """One gymnasium.Env.
+
+  Raises:
+    UsageError: there is no such environment, it lacks a package, or it has no
+      such render mode.
+  """
+  import gymnasium  # pylint: disable=g-import-not-at-top
+  env_id = task.name[len('gym:'):]
+  try:
+    environment = gymnasium.make(env_id)
+    if render_mode is None:
+      return environment
+    # Only now: a constructor without a `render_mode` would refuse the argument.
+    modes = list(environment.metadata.get('render_modes') or [])
+    environment.close()
+    if render_mode in modes:
+      return gymnasium.make(env_id, render_mode=render_mode)
+  except (gymnasium.error.Error, ImportError) as error:
+    raise UsageError(f'gymnasium cannot make {env_id!r}: {error}') from error
+  raise UsageError(f'{task.name} cannot be drawn: it offers the render modes '
+                   f'{modes}. Expected {render_mode} among them.')
