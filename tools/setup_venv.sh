@@ -24,6 +24,8 @@ UV_VERSION=0.13.8
 NEEDED_MIB=3500  # 2.2 GiB unpacked, the downloads beside it
 PROBE='import sys; print("%d.%d" % sys.version_info[:2])'
 
+export PIP_ROOT_USER_ACTION=ignore
+
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
@@ -54,8 +56,8 @@ downloaded_python() {
     uv=$scratch/uv/bin/uv
   fi
   say 'getting Python 3.11 by uv'
-  UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-30} "$uv" python install 3.11 >&2 ||
-    return 1
+  UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-30} "$uv" python install 3.11 \
+    >"$scratch/uv.log" 2>&1 || { head -n 1 "$scratch/uv.log" >&2; return 1; }
   "$uv" python find --no-project --managed-python 3.11
 }
 
