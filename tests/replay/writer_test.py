@@ -1,0 +1,273 @@
+"""Windows in a table against windows cut from the episode by hand."""
+
+from absl.testing import parameterized
+import numpy as np
+import portpicker
+import reverb
+import tensorflow as tf
+
+from xtra_tf.episodes import Episode
+from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.errors import UnreachableError
+from xtra_tf.errors import UsageError
+from xtra_tf.replay import ReplayWriter
+from xtra_tf.replay import WindowSpec
+from xtra_tf.replay import probing
+from xtra_tf.types import SCALARS
+
+WINDOW = WindowSpec(stack=3, unroll_steps=2, td_steps=2,
+                    observation_shape=(2, 2, 1), observation_dtype='uint8',
+                    target_shape=(4,))
+
+
+def make_episode(kinds, end='terminal', number=7, seed=0):
+  """A letter per row: r real, l life loss, t terminal, u truncated (all real),
+  0 not real."""
+  random = np.random.default_rng(seed)
+  count = len(kinds)
+  flag = lambda letters: np.array([k in letters for k in kinds])
+  real = flag('rltu')
+  return Episode(
+      number=number, writer=0, end=end,
+      observation=random.integers(0, 256, [count, 2, 2, 1]).astype(np.uint8),
+      action=np.where(real, random.integers(0, 4, count), 0).astype(np.int32),
+      search=random.integers(0, 9, [count, 4]).astype(np.float32),
+      reward=np.where(real, random.integers(-1, 2, count), 0
+                      ).astype(np.float32),
+      raw_reward=random.normal(size=count).astype(np.float32),
+      terminal=flag('t'), truncated=flag('u'), life_loss=flag('l'), real=real,
+      root_value=random.normal(size=count).astype(np.float32),
+      bootstrap_value=random.normal(size=count).astype(np.float32),
+      has_search=real, env_step=100 + np.cumsum(real) - real)
+
+
+def windows_by_hand(episode, window):
+  """Every window of an episode, the slow and obvious way.
+
+  Rows s..e are a segment, e the first row with real = 0; rows before s show
+  frame s, rows behind e show frame e, and neither says anything else.
+  """
+  windows, begin = [], 0
+  while begin < len(episode.real):
+    last = next(i for i in range(begin, len(episode.real))
+                if not episode.real[i])
+    for anchor in range(begin, last):
+      rows = []
+      for place in range(window.length):
+        index = anchor - (window.stack - 1) + place
+        shown = min(max(index, begin), last)
+        inside, real = begin <= index <= last, begin <= index < last
+        broken_off = index == last - 1 and not (
+            episode.terminal[index] or episode.life_loss[index])
+        rows.append({
+            'observation': episode.observation[shown],
+            'action': episode.action[shown] * real,
+            'search': episode.search[shown] * (
+                inside and episode.has_search[shown]),
+            'scalars': [
+                episode.reward[shown] * real, episode.terminal[shown] * real,
+                (episode.truncated[shown] or broken_off) * real,
+                episode.life_loss[shown] * real, real,
+                episode.root_value[shown] * inside,
+                episode.bootstrap_value[shown] * inside,
+                episode.has_search[shown] * inside],
+            'position': [episode.number, shown, episode.env_step[shown]]})
+      windows.append({k: np.stack([np.asarray(r[k]) for r in rows])
+                      for k in rows[0]})
+    begin = last + 1
+  return windows
+
+
+class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    # Each item can be read once, in order.
+    tables = [
+        reverb.Table(
+            name, reverb.selectors.Fifo(), reverb.selectors.Fifo(),
+            max_size=1000, max_times_sampled=1,
+            rate_limiter=reverb.rate_limiters.MinSize(1),
+            signature=WINDOW.signature())
+        for name in ('tiny:one', 'two')]
+    cls.server = reverb.Server(tables, port=portpicker.pick_unused_port())
+    cls.client = reverb.Client(f'localhost:{cls.server.port}')
+
+  @classmethod
+  def tearDownClass(cls):
+    cls.server.stop()
+    super().tearDownClass()
+
+  def setUp(self):
+    super().setUp()
+    self.client.reset('tiny:one')
+
+  def writer(self, window=WINDOW, max_priority=lambda: 1.):
+    return ReplayWriter(self.client, 'tiny:one', window, max_priority)
+
+  def items(self):
+    """All items of the table; each has all rows."""
+    count = self.client.server_info(2)['tiny:one'].current_size
+    return [sample.data for sample in self.client.sample(
+        'tiny:one', count, emit_timesteps=False, unpack_as_table_signature=True
+        )] if count else []
+
+  def assert_windows_equal(self, items, windows):
+    self.assertEqual(len(items), len(windows))
+    for number, (item, window) in enumerate(zip(items, windows)):
+      self.assertEqual(sorted(item), sorted(window))
+      for column in window:
+        np.testing.assert_array_equal(
+            item[column], window[column], f'{column} of window {number}')
+
+  @parameterized.named_parameters(
+      ('ordinary', 'rrrrrrrrrrrrt0', 'terminal'),
+      ('life_losses', 'rrrrrrrl0rrrrrrrrl0rrrrrrrrrt0', 'terminal'),
+      ('truncated', 'rrrrrrrrrrrru0', 'truncated'),
+      ('cut', 'rrrrrrrrrrrrr0', 'cut'),
+      ('shorter_than_a_window', 'rt0', 'terminal'),
+      ('one_step', 'u0', 'truncated'), ('no_step', '0', 'cut'),
+      ('life_lost_at_once', 'l0l0rrt0', 'terminal'),
+      ('cut_at_a_no_op', 'rrrl0', 'cut'),
+      ('cut_behind_a_no_op', 'rrrl00', 'cut'))
+  def test_windows_are_those_cut_by_hand(self, kinds, end):
+    episode = make_episode(kinds, end)
+    writer = self.writer()
+    writer.load(episode)
+    writer.close()
+    items = self.items()
+    self.assert_windows_equal(items, windows_by_hand(episode, WINDOW))
+    anchors = [int(item['position'][WINDOW.anchor, 1]) for item in items]
+    self.assertEqual(anchors, list(np.flatnonzero(episode.real)))
+
+  def test_episodes_follow_each_other(self):
+    writer, windows = self.writer(), []
+    for number in range(3):
+      episode = make_episode('rrrl0rrt0', number=2**33 + number, seed=number)
+      writer.load(episode)
+      windows += windows_by_hand(episode, WINDOW)
+    writer.close()
+    self.assert_windows_equal(self.items(), windows)
+
+  @parameterized.named_parameters(('closed', True), ('next_episode', False))
+  def test_data_that_break_off_are_truncated(self, close):
+    episode = make_episode('rrrrrrr', number=1)
+    writer = self.writer()
+    for step in range(len(episode.real)):
+      writer.append(episode.row(step), 1, step)
+    other = make_episode('rt0', number=2)
+    if not close:
+      writer.load(other)
+    writer.close()
+    # As if the last row had been a final observation; its search stays.
+    real = episode.real.copy()
+    real[-1] = False
+    windows = windows_by_hand(episode._replace(real=real, end='cut'), WINDOW)
+    truncated = SCALARS.index('truncated')
+    self.assertEqual(windows[-1]['scalars'][WINDOW.anchor, truncated], 1.)
+    if not close:
+      windows += windows_by_hand(other, WINDOW)
+    self.assert_windows_equal(self.items(), windows)
+
+  def test_absent_columns_are_zero_and_flagged(self):
+    writer = self.writer()
+    writer.load(make_episode('rrrrt0')._replace(
+        search=None, root_value=None, bootstrap_value=None))
+    writer.close()
+    items = self.items()
+    self.assertLen(items, 5)
+    for item in items:
+      self.assertAllEqual(item['search'], np.zeros_like(item['search']))
+      self.assertAllEqual(item['scalars'][:, 5:], np.zeros([WINDOW.length, 3]))
+
+  def test_vectors_and_no_stack(self):
+    window = WindowSpec(stack=1, unroll_steps=1, td_steps=1,
+                        observation_shape=(3,), observation_dtype='float32',
+                        target_shape=(4,))
+    table = reverb.Table(
+        'vectors', reverb.selectors.Fifo(), reverb.selectors.Fifo(),
+        max_size=9, max_times_sampled=1, signature=window.signature(),
+        rate_limiter=reverb.rate_limiters.MinSize(1))
+    server = reverb.Server([table], port=portpicker.pick_unused_port())
+    writer = ReplayWriter(reverb.Client(f'localhost:{server.port}'), 'vectors',
+                          window, lambda: 1.)
+    episode = make_episode('rrt0')
+    frames = np.random.default_rng(0).normal(size=[4, 3]).astype(np.float32)
+    episode = episode._replace(observation=frames)
+    writer.load(episode)
+    writer.close()
+    samples = list(reverb.Client(f'localhost:{server.port}').sample(
+        'vectors', 3, emit_timesteps=False, unpack_as_table_signature=True))
+    server.stop()
+    self.assert_windows_equal(
+        [s.data for s in samples], windows_by_hand(episode, window))
+
+  @parameterized.named_parameters(
+      ('ordinary', 2.5, 2.5), ('nan', float('nan'), 1e-6),
+      ('infinite', float('inf'), 1e-6), ('negative', -1., 1e-6),
+      ('huge', 1e9, 1e6))
+  def test_new_items_have_the_largest_priority(self, given, expected):
+    writer = self.writer(max_priority=lambda: given)
+    writer.load(make_episode('rrt0'))
+    writer.close()
+    sample = next(iter(self.client.sample('tiny:one', emit_timesteps=False)))
+    self.assertAllClose(sample.info.priority, expected)
+
+  def test_item_is_there_as_soon_as_its_rows_are(self):
+    writer = self.writer(max_priority=lambda: 1.)
+    episode = make_episode('r' * 40)
+    for step in range(40):
+      writer.append(episode.row(step), 7, step)
+    # Two rows wait, K + n are needed behind an anchor, 20 may be under way.
+    self.assertGreaterEqual(
+        self.client.server_info(2)['tiny:one'].current_size, 40 - 2 - 4 - 20)
+    writer.close()
+    self.assertEqual(self.client.server_info(2)['tiny:one'].current_size, 39)
+
+  def test_row_that_does_not_fit(self):
+    row = make_episode('r').row(0)
+    writer = self.writer()
+    with self.assertRaisesRegex(
+        IncompatibleDataError, r'uint8\[3, 2, 1\], expected uint8\[2, 2, 1\]'):
+      writer.append(row._replace(observation=np.zeros([3, 2, 1], np.uint8)),
+                    0, 0)
+    with self.assertRaisesRegex(IncompatibleDataError, 'float64'):
+      writer.append(row._replace(observation=np.zeros([2, 2, 1])), 0, 0)
+    with self.assertRaisesRegex(IncompatibleDataError, r'\[5\], expected \[4\]'):
+      writer.append(row._replace(search=np.zeros([5])), 0, 0)
+
+  def test_table_that_does_not_exist(self):
+    with self.assertRaisesRegex(UsageError, "no table 'tiny:on'.*tiny:one"):
+      ReplayWriter(self.client, 'tiny:on', WINDOW, lambda: 1.)
+
+  def test_table_of_other_windows(self):
+    other = WindowSpec(stack=3, unroll_steps=3, td_steps=2,
+                       observation_shape=(2, 2, 3), observation_dtype='uint8',
+                       target_shape=(4,))
+    with self.assertRaisesRegex(
+        IncompatibleDataError,
+        r"observation: expected \(\(8, 2, 2, 3\), 'uint8'\), found "
+        r"\(\(7, 2, 2, 1\), 'uint8'\)"):
+      ReplayWriter(self.client, 'tiny:one', other, lambda: 1.)
+
+  def test_no_server(self):
+    address = f'localhost:{portpicker.pick_unused_port()}'
+    with self.assertRaisesRegex(UnreachableError, f'{address} did not answer'):
+      probing.probe(reverb.Client(address), timeout_seconds=1)
+
+  def test_server_that_stops(self):
+    server = reverb.Server(
+        [reverb.Table('a', reverb.selectors.Fifo(), reverb.selectors.Fifo(),
+                      max_size=9, signature=WINDOW.signature(),
+                      rate_limiter=reverb.rate_limiters.MinSize(1))],
+        port=portpicker.pick_unused_port())
+    address = f'localhost:{server.port}'
+    writer = ReplayWriter(reverb.Client(address), 'a', WINDOW, lambda: 1.,
+                          timeout_seconds=1)
+    episode = make_episode('rrrrrrrrrt0')
+    writer.load(episode)
+    server.stop()
+    with self.assertRaisesRegex(
+        UnreachableError, f'{address} did not answer for 1 s: .*table a'):
+      writer.load(episode)

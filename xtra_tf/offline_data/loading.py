@@ -1,0 +1,92 @@
+"""Fills a table from an episode log."""
+
+from typing import Callable, NamedTuple, Optional
+
+import psutil
+
+from xtra_tf.episodes import EpisodeLog
+from xtra_tf.errors import DataFileError
+from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.errors import UsageError
+from xtra_tf.replay import ReplayWriter
+
+# Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes
+# 3.4 kB per item besides the frames, and its frames up to 1.8 times what the
+# log's take, as it compresses them less.
+_BYTES_PER_ITEM = 3_500
+_BYTES_PER_STORED_BYTE = 1.8
+
+
+class LoadSummary(NamedTuple):
+  """What was loaded."""
+  episodes: int
+  steps: int  # items that were added
+  kept: int  # of these, how many the table has room for
+  estimated_bytes: int  # memory that the table takes
+
+
+def estimate_bytes(log: EpisodeLog, max_items: Optional[int] = None) -> int:
+  """Memory that a table takes for a log, roughly and rather too much.
+
+  Args:
+    log: the data.
+    max_items: what the table can hold; all if left out.
+
+  Returns:
+    Bytes.
+  """
+  if not log.num_steps:
+    return 0
+  share = min(1., max_items / log.num_steps) if max_items else 1.
+  return int(share * (_BYTES_PER_ITEM * log.num_rows
+                      + _BYTES_PER_STORED_BYTE * log.stored_bytes))
+
+
+def load_log(log: EpisodeLog, writer: ReplayWriter,
+             progress: Optional[Callable[[int], None]] = None) -> LoadSummary:
+  """Writes all episodes of a log into a table.
+
+  Args:
+    log: the data, with an overlay where stored targets are needed.
+    writer: of the task's table; it stays open.
+    progress: called with the steps written so far, after each episode.
+
+  Returns:
+    What was loaded.
+
+  Raises:
+    DataFileError: a record is damaged, or the log holds no step.
+    IncompatibleDataError: the log is another task's, or holds no observations.
+    UsageError: the table would need more memory than there is.
+    UnreachableError: the server does not accept data.
+  """
+  if log.task.name != writer.table:
+    raise IncompatibleDataError(
+        f'The episode log {log.directory} is of the task {log.task.name}, '
+        f'expected {writer.table}, whose table is to be filled.')
+  if log.header.overlay:
+    raise IncompatibleDataError(
+        f'The episode log {log.directory} has no observations: it is an '
+        'overlay. Expected the log that it was made for.')
+  if not log.num_steps:
+    raise DataFileError(log.directory, 'the log holds no step.',
+                        hint='Expected at least one episode.')
+  needed = estimate_bytes(log, writer.max_size)
+  available = psutil.virtual_memory().available
+  if needed > available:
+    raise UsageError(
+        f'Loading {log.directory} would take about {_gib(needed)} of memory, '
+        f'found {_gib(available)}. Expected more memory, or a smaller '
+        'ReplaySettings.max_size: the table then keeps the newest steps.')
+  steps = 0
+  for episode in log.episodes():
+    writer.load(episode)
+    steps += int(episode.real.sum())
+    if progress is not None:
+      progress(steps)
+  return LoadSummary(log.num_episodes, steps, min(steps, writer.max_size),
+                     needed)
+
+
+def _gib(size: float) -> str:
+  return f'{size / 2**30:.1f} GiB'
