@@ -5,9 +5,9 @@ import json
 import sys
 from unittest import mock
 
+from absl.testing import parameterized
 import ale_py
 import numpy as np
-from absl.testing import parameterized
 
 from xtra_tf import tasks
 from xtra_tf.errors import UsageError

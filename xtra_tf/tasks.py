@@ -21,10 +21,10 @@ ATARI_ACTIONS = (
 TINY_ACTIONS = ('NOOP', 'LEFT', 'UP', 'RIGHT', 'DOWN', 'FIRE')
 
 # Minimal action set, mean raw score of random play, of a human. The games are
-# those of the official code (XTRA config/atari/game_info.json). Scores: dopamine
-# atari_100k/normalization_utils.py, and dqn_zoo atari_data.py for games outside
-# it; Carnival and Pooyan have none. VideoPinball's 0.0 is dopamine's, dqn_zoo
-# has 16256.9.
+# those of the official code (XTRA config/atari/game_info.json). Scores are
+# dopamine's (atari_100k/normalization_utils.py), and dqn_zoo's (atari_data.py)
+# for games outside it; Carnival and Pooyan have none. VideoPinball's random
+# score is 16256.9 in dqn_zoo.
 _ATARI_GAMES: Dict[str, Tuple[str, Optional[float], Optional[float]]] = {
     'Alien': ('0-17', 227.8, 7127.7),
     'Amidar': ('0-5 10-13', 5.8, 1719.5),
@@ -124,7 +124,7 @@ class TaskSpec:
   random_score: Optional[float] = None
   human_score: Optional[float] = None
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     # JSON and gin hand over lists; tuples make a spec hashable.
     for field in ('observation_shape', 'legal_actions'):
       values = tuple(int(x) for x in getattr(self, field))
@@ -263,7 +263,6 @@ def atari_rom(name: str) -> str:
     UsageError: ale-py is not installed or has no such game.
   """
   try:
-    # pylint: disable=g-import-not-at-top
     import ale_py
     import gymnasium
   except ImportError as error:
@@ -296,10 +295,12 @@ def _atari_legal_actions(name: str) -> Tuple[int, ...]:
   if name in _ATARI_GAMES:
     return _ids(_ATARI_GAMES[name][0])
   rom = atari_rom(name)
-  import ale_py  # pylint: disable=g-import-not-at-top
+  import ale_py
   ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
   ale = ale_py.ALEInterface()
-  ale.loadROM(ale_py.roms.get_rom_path(rom))
+  path = ale_py.roms.get_rom_path(rom)
+  assert path is not None  # `rom` comes from ale-py's own list
+  ale.loadROM(path)
   return tuple(sorted(int(a.value) for a in ale.getMinimalActionSet()))
 
 
@@ -308,7 +309,6 @@ def _gym_task(name: str, stack: int) -> TaskSpec:
 
   Rewards stay unclipped, as their unit is unknown; a vector is not stacked.
   """
-  # pylint: disable-next=g-import-not-at-top
   import gymnasium
   env_id = name[len('gym:'):]
   try:
@@ -328,7 +328,7 @@ def _gym_task(name: str, stack: int) -> TaskSpec:
     raise UsageError(
         f'{name} has actions {actions} and observations {observations}. '
         'Expected Discrete actions and a Box of 1 to 3 axes.')
-  count = int(actions.n)
+  count = int(actions.n.item())
   return TaskSpec(
       name=name,
       observation_shape=(*shape, 1) if len(shape) == 2 else shape,

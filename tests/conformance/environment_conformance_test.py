@@ -5,8 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from tests.conformance import environment_suite
-from xtra_tf import environments
-from xtra_tf import tasks
+from xtra_tf import environments, tasks
 from xtra_tf.testing import random_environment
 
 

@@ -94,11 +94,14 @@ class EnvironmentSuite(abc.ABC):
     self.assertGreater(seen, 0)
 
   def test_a_seed_repeats_and_another_does_not(self):
-    as_bytes = lambda play: [t.observation['frame'].tobytes()
-                             + t.reward.tobytes() for _, t, _ in play]
-    first = as_bytes(self.play(seed=5, steps=40))
-    self.assertEqual(first, as_bytes(self.play(seed=5, steps=40)))
-    self.assertNotEqual(first, as_bytes(self.play(seed=6, steps=40)))
+
+    def played(seed):
+      return [t.observation['frame'].tobytes() + t.reward.tobytes()
+              for _, t, _ in self.play(seed=seed, steps=40)]
+
+    first = played(seed=5)
+    self.assertEqual(first, played(seed=5))
+    self.assertNotEqual(first, played(seed=6))
 
   def test_slots_differ(self):
     frames = [t.observation['frame'] for _, t, _ in self.play(steps=30)]

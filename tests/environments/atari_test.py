@@ -6,8 +6,7 @@ import ale_py
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf import environments
-from xtra_tf import tasks
+from xtra_tf import environments, tasks
 from xtra_tf.environments.atari import AtariGames
 from xtra_tf.errors import UsageError
 
@@ -62,7 +61,7 @@ class OfficialWrappers:
     over = self.ale.game_over()
     lives, before = self.ale.lives(), self.lives
     self.lives = lives
-    frame = None if over else np.maximum(frames[-2], frames[-1])
+    frame = None if over else np.max(frames[-2:], axis=0)
     return (frame, reward, over, self.steps >= self.limit and not over,
             0 < lives < before)
 
@@ -73,8 +72,11 @@ def play_against_the_twin(test, task, *, training, steps, limit=1000, seed=0):
                                   training=training, max_episode_steps=limit)
   test.addCleanup(environment.close)
   twins = [OfficialWrappers(task, limit) for _ in range(2)]
-  begin = lambda i: twins[i].new_game(environment.episode_seeds()[i],
-                                      environment.games.noops[i])
+
+  def begin(i):
+    return twins[i].new_game(environment.episode_seeds()[i],
+                             environment.games.noops[i])
+
   time_step = environment.reset()
   for i in range(2):
     test.assertAllEqual(time_step.observation['frame'][i], begin(i))
@@ -138,6 +140,10 @@ class TwinTest(tf.test.TestCase):
     play_against_the_twin(
         self, native('MsPacman', sticky_actions=0.25, frame_skip=2),
         training=True, steps=150, limit=100)
+
+  def test_without_a_frame_skip_every_frame_is_shown_alone(self):
+    play_against_the_twin(self, native('Breakout', frame_skip=1),
+                          training=True, steps=60, limit=40)
 
   def test_frames_are_area_averages_of_the_screen(self):
     whole = environments.load(native('Alien'), num_envs=1, seed=0,
@@ -248,12 +254,15 @@ class RefusalTest(tf.test.TestCase):
                                observation_shape=(96, 96, 4))
     with self.assertRaisesRegex(UsageError, r'uint8\[96, 96, 4\]. Expected'):
       AtariGames(task, 1)
+    task = dataclasses.replace(task, observation_shape=(128,))
+    with self.assertRaisesRegex(UsageError, r'uint8\[128\]. Expected'):
+      AtariGames(task, 1)
 
   def test_impossible_numbers_of_load(self):
     task = tasks.get_task('tiny:catch')
     for name, value in (('num_envs', 0), ('seed', -1), ('first_index', -1),
                         ('max_episode_steps', 0)):
-      settings = dict(num_envs=1, seed=0, training=True)
+      settings = {'num_envs': 1, 'seed': 0, 'training': True}
       settings[name] = value
       with self.assertRaisesRegex(UsageError, f'{name} is {value}. Expected'):
         environments.load(task, **settings)

@@ -6,8 +6,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf import environments
-from xtra_tf import tasks
+from xtra_tf import environments, tasks
 from xtra_tf.environments.gymnasium_adapter import GymnasiumGames
 from xtra_tf.errors import UsageError
 
@@ -40,7 +39,7 @@ gymnasium.register('Corridor-v0', Corridor, max_episode_steps=6)
 class GymnasiumTest(tf.test.TestCase):
 
   def load(self, name, **kwargs):
-    settings = dict(num_envs=2, seed=0, training=True)
+    settings = {'num_envs': 2, 'seed': 0, 'training': True}
     settings.update(kwargs)
     environment = environments.load(tasks.get_task(name), **settings)
     self.addCleanup(environment.close)

@@ -5,8 +5,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf import environments
-from xtra_tf import tasks
+from xtra_tf import environments, tasks
 from xtra_tf.errors import IncompatibleDataError
 
 

@@ -1,10 +1,9 @@
 """The tiny games: rules, scores, and that one frame tells all."""
 
-import numpy as np
 from absl.testing import parameterized
+import numpy as np
 
-from xtra_tf import environments
-from xtra_tf import tasks
+from xtra_tf import environments, tasks
 from xtra_tf.environments.tiny import GAMES, TinyGames, game
 from xtra_tf.errors import UsageError
 
@@ -92,12 +91,12 @@ class TinyTest(parameterized.TestCase):
     self.assertEqual(sum(rewards), -9)
 
   def test_a_returned_ball_flies_on_and_a_missed_one_is_served_anew(self):
-    ball_row = lambda g: int(np.argwhere(g.frame()[..., game.PREY])[0, 0])
     for seed in range(20):
       playing = GAMES['tiny:paddle'](seed)
       for _ in range(9):
         reward, _ = playing.step(game.NOOP)
-      self.assertEqual(ball_row(playing), 9 if reward > 0 else 0)
+      row = int(np.argwhere(playing.frame()[..., game.PREY])[0, 0])
+      self.assertEqual(row, 9 if reward > 0 else 0)
 
   def test_a_task_of_another_shape_is_refused(self):
     task = tasks.TaskSpec.from_json(dict(

@@ -7,7 +7,7 @@ start, no FIRE on reset.
 """
 
 import os
-from typing import Tuple
+from typing import Any, Tuple
 
 import numpy as np
 
@@ -40,27 +40,29 @@ class AtariGames(GameBatch):
       UsageError: ale-py is missing, or the task is not one of Atari.
     """
     rom = atari_rom(task.name)
-    # pylint: disable-next=g-import-not-at-top
     from ale_py import vector_env
-    height, width, channels = task.observation_shape
-    if channels not in (1, 3) or task.observation_dtype != 'uint8':
+    if (len(task.observation_shape) != 3
+        or task.observation_shape[2] not in (1, 3)
+        or task.observation_dtype != 'uint8'):
       raise UsageError(
           f'{task.name}: frames are {task.observation_dtype}'
           f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
           '[H, W, 1] (grey).')
+    height, width, channels = task.observation_shape
     self._num_games = num_games
     self._frame_shape = task.observation_shape
     # Lives are compared by GameEnvironment: `episodic_life` would restart the
     # whole game at each lost life.
-    self._emulators = vector_env.AtariVectorEnv(
+    self._emulators: Any = vector_env.AtariVectorEnv(
         rom, num_games,
         num_threads=min(num_games, len(os.sched_getaffinity(0))),
         max_num_frames_per_episode=_NO_FRAME_LIMIT,
         repeat_action_probability=task.sticky_actions,
         full_action_space=True, img_height=height, img_width=width,
         grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
-        noop_max=_NOOP_MAX, episodic_life=False, life_loss_info=False,
-        reward_clipping=False, use_fire_reset=False)
+        # Without a skip the second of the two frames would be a stale one.
+        maxpool=task.frame_skip > 1, noop_max=_NOOP_MAX, episodic_life=False,
+        life_loss_info=False, reward_clipping=False, use_fire_reset=False)
     self._noops = np.zeros([num_games], np.int32)
     self._started = False
 
@@ -71,7 +73,7 @@ class AtariGames(GameBatch):
   @property
   def num_actions(self) -> int:
     """Actions that the emulators take, by the family's ids."""
-    return int(self._emulators.single_action_space.n)
+    return len(self._emulators.ale.get_action_set())
 
   @property
   def noops(self) -> np.ndarray:
@@ -80,14 +82,12 @@ class AtariGames(GameBatch):
 
   def begin(self, chosen: np.ndarray,
             seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    if self._started:
-      # A seeded reset loads the ROM anew (about 0.09 s), which is what makes
-      # a game independent of the ones before it.
-      frames, info = self._emulators.reset(
-          seed=seeds, options={'reset_mask': chosen})
-    else:
-      frames, info = self._emulators.reset(seed=seeds)
-      self._started = True
+    # The first reset has to be one of all games. A seeded reset loads the ROM
+    # anew (about 0.09 s), which is what makes a game independent of the ones
+    # before it.
+    options = {'reset_mask': chosen} if self._started else None
+    frames, info = self._emulators.reset(seed=seeds, options=options)
+    self._started = True
     self._noops[chosen] = info['episode_frame_number'][chosen]
     return self._frames(frames), info['lives'], self._noops > 0
 

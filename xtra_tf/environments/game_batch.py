@@ -52,5 +52,5 @@ class GameBatch(abc.ABC):
         meaning, except that `begin` is called for them next.
     """
 
-  def close(self) -> None:
+  def close(self) -> None:  # noqa: B027, most games hold nothing
     """Frees what the games hold."""

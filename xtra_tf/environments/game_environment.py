@@ -1,6 +1,6 @@
 """The PyEnvironment over any batch of games: episodes, lives, limits, seeds."""
 
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 import numpy as np
 from tf_agents.environments import py_environment
@@ -98,7 +98,7 @@ class GameEnvironment(py_environment.PyEnvironment):
     """The games behind the time steps."""
     return self._games
 
-  def observation_spec(self):
+  def observation_spec(self) -> Dict[str, array_spec.ArraySpec]:
     shape = self._task.observation_shape
     if self._task.observation_dtype == 'uint8':
       frame = array_spec.BoundedArraySpec(shape, np.uint8, 0, 255, 'frame')
@@ -108,7 +108,7 @@ class GameEnvironment(py_environment.PyEnvironment):
                                  'legal_actions')
     return {'frame': frame, 'legal_actions': legal}
 
-  def action_spec(self):
+  def action_spec(self) -> array_spec.BoundedArraySpec:
     return array_spec.BoundedArraySpec(
         (), np.int32, 0, self._task.num_actions - 1, 'action')
 
@@ -152,7 +152,7 @@ class GameEnvironment(py_environment.PyEnvironment):
         frames, np.full([self._slots], ts.StepType.FIRST, np.int32),
         np.zeros([self._slots], np.float32), everywhere)
 
-  def _step(self, action) -> ts.TimeStep:
+  def _step(self, action: Any) -> ts.TimeStep:
     over, noop = self._over, self._life_lost
     actions = self._checked_actions(action, ~(over | noop))
     step = self._games.step(actions, over)
@@ -195,7 +195,7 @@ class GameEnvironment(py_environment.PyEnvironment):
     return ts.TimeStep(step_type, reward, goes_on.astype(np.float32),
                        observation)
 
-  def _checked_actions(self, action, acting: np.ndarray) -> np.ndarray:
+  def _checked_actions(self, action: Any, acting: np.ndarray) -> np.ndarray:
     """<int32>[N] writable; NOOP (0) in the slots that do not act."""
     action = np.asarray(action)
     if action.shape != (self._slots,) or action.dtype.kind not in 'iu':

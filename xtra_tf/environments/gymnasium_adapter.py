@@ -29,7 +29,7 @@ class GymnasiumGames(GameBatch):
       UsageError: the environment cannot be made, or the task expects another
         observation, other actions, or a frame skip.
     """
-    import gymnasium  # pylint: disable=g-import-not-at-top
+    import gymnasium
     if task.frame_skip != 1 or task.sticky_actions:
       raise UsageError(
           f'{task.name}: frame_skip is {task.frame_skip} and sticky_actions '
@@ -47,7 +47,7 @@ class GymnasiumGames(GameBatch):
           f'{task.name} has actions {actions} and {size} numbers in an '
           f'observation. Its TaskSpec expects {task.num_actions} actions and '
           f'an observation of shape {list(task.observation_shape)}.')
-    self._first_action = int(actions.start)
+    self._first_action = int(actions.start.item())
     self._frames = np.zeros([num_games, *task.observation_shape],
                             task.observation_dtype)
 
@@ -81,7 +81,7 @@ class GymnasiumGames(GameBatch):
     Raises:
       UsageError: a package that draws it is not installed.
     """
-    import gymnasium  # pylint: disable=g-import-not-at-top
+    import gymnasium
     try:
       return np.asarray(self._environments[slot].render(), np.uint8)
     except (gymnasium.error.Error, ImportError) as error:
@@ -103,7 +103,7 @@ def _make(task: TaskSpec, render_mode: Optional[str]) -> Any:
     UsageError: there is no such environment, it lacks a package, or it has no
       such render mode.
   """
-  import gymnasium  # pylint: disable=g-import-not-at-top
+  import gymnasium
   env_id = task.name[len('gym:'):]
   try:
     environment = gymnasium.make(env_id)

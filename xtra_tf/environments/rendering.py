@@ -1,6 +1,6 @@
 """Pictures of a recorded evaluation game, played again from its actions."""
 
-from typing import Callable, Optional, Sequence
+from typing import Callable, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -94,7 +94,8 @@ def _enlarged(picture: np.ndarray) -> np.ndarray:
 
 def _replay(task: TaskSpec, games: GameBatch, seed_index: int,
             actions: Sequence[int],
-            picture: Callable[[np.ndarray], np.ndarray]):
+            picture: Callable[[np.ndarray], np.ndarray]
+            ) -> Tuple[np.ndarray, np.ndarray]:
   """Frames and raw rewards of one game, of a batch of one."""
   slot = np.ones([1], bool)
   try:
@@ -112,9 +113,10 @@ def _replay(task: TaskSpec, games: GameBatch, seed_index: int,
   return np.stack(pictures), np.array(rewards, np.float32)
 
 
-def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]):
+def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]
+                  ) -> Tuple[np.ndarray, np.ndarray]:
   """The same by an emulator of its own, with its full screen."""
-  import ale_py  # pylint: disable=g-import-not-at-top
+  import ale_py
   environment = load(task, num_envs=1, seed=0, training=False,
                      first_index=seed_index)
   environment.reset()
@@ -127,7 +129,9 @@ def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]):
   emulator = ale_py.ALEInterface()
   emulator.setFloat('repeat_action_probability', task.sticky_actions)
   emulator.setInt('random_seed', seed)
-  emulator.loadROM(ale_py.roms.get_rom_path(atari_rom(task.name)))
+  rom = ale_py.roms.get_rom_path(atari_rom(task.name))
+  assert rom is not None  # its name comes from ale-py's own list
+  emulator.loadROM(rom)
   # Loading has reset the game once already; the vector environment does it
   # again, and some games (Assault) differ between the two.
   emulator.reset_game()

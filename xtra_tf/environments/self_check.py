@@ -1,7 +1,7 @@
 """Is the emulator of this machine the one that everything here relies on?"""
 
 import hashlib
-from typing import List
+from typing import List, Tuple
 
 import numpy as np
 
@@ -90,5 +90,5 @@ def _begin(games: AtariGames) -> np.ndarray:
   return frames
 
 
-def _fire():
+def _fire() -> Tuple[np.ndarray, np.ndarray]:
   return np.array([_FIRE], np.int32), np.zeros([1], bool)

@@ -1,6 +1,6 @@
 """N tiny games as a batch."""
 
-from typing import List, Optional, Tuple
+from typing import Dict, List, Optional, Tuple, Type
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from xtra_tf.environments.tiny.paddle import Paddle
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.tasks import TaskSpec
 
-GAMES = {'tiny:catch': Catch, 'tiny:dodge': Dodge, 'tiny:collect': Collect,
-         'tiny:paddle': Paddle, 'tiny:cross': Cross}
+GAMES: Dict[str, Type[game.TinyGame]] = {
+    'tiny:catch': Catch, 'tiny:dodge': Dodge, 'tiny:collect': Collect,
+    'tiny:paddle': Paddle, 'tiny:cross': Cross}
 
 
 class TinyGames(GameBatch):

@@ -1,8 +1,12 @@
 """Collect: walk to the coin; another one appears."""
 
+from typing import Sequence, Tuple
+
 import numpy as np
 
 from xtra_tf.environments.tiny import game
+
+Cell = Tuple[int, int]  # row, column
 
 
 class Collect(game.TinyGame):
@@ -18,7 +22,7 @@ class Collect(game.TinyGame):
     self._player = (game.SIZE // 2, game.SIZE // 2)
     self._coins = [self._place([]), self._place([])]
 
-  def _place(self, taken) -> tuple:
+  def _place(self, taken: Sequence[Cell]) -> Cell:
     """A random free cell."""
     while True:
       cell = (self._column(), self._column())

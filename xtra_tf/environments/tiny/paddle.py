@@ -1,5 +1,7 @@
 """Paddle: a ball bounces off walls and ceiling and must not be missed."""
 
+from typing import Tuple
+
 import numpy as np
 
 from xtra_tf.environments.tiny import game
@@ -58,7 +60,7 @@ class Paddle(game.TinyGame):
     return game.towards(self._paddle, game.inside(ball, 1, game.SIZE - 2))
 
 
-def _bounce(position: int, direction: int):
+def _bounce(position: int, direction: int) -> Tuple[int, int]:
   """One step along an axis; at its ends the direction turns."""
   if not 0 <= position + direction < game.SIZE:
     direction = -direction
