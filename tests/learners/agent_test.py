@@ -91,6 +91,19 @@ class AgentTest(parameterized.TestCase, tf.test.TestCase):
     self.assertAllClose(
         info.loss, 0.5 * first + 0.5 * (second + third) / 2., rtol=1e-5)
 
+  def test_one_task_alone(self):
+    agent = make_agent(self._targets, quotas=(BATCH,), with_target=False)
+    info = agent.train(training_batches.random_unroll((BATCH,)))
+    self.assertAllClose(info.loss, info.extra.task_loss[0])
+    self.assertTrue(info.extra.finite)
+
+  def test_no_branch_is_traced_without_task_weights(self):
+    for weighted, branches in ((False, 0), (True, 1)):
+      agent = make_agent(self._targets, weighted=weighted)
+      graph = compiled(agent).get_concrete_function(self._unroll).graph
+      kinds = [op.type for op in graph.get_operations()]
+      self.assertEqual(kinds.count('If') + kinds.count('StatelessIf'), branches)
+
   def test_priority_is_the_value_error_at_the_anchor(self):
     agent = make_agent(self._targets)
     batch = self._unroll.observation[:, :2]

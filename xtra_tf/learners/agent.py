@@ -190,4 +190,5 @@ def _shares(quotas: Sequence[int]) -> np.ndarray:
   """<float32>[T], sums to 1: the first task's rows, then equal parts."""
   first = quotas[0] / sum(quotas)
   others = len(quotas) - 1
-  return np.array([first] + [(1. - first) / others] * others, np.float32)
+  each = (1. - first) / others if others else 0.
+  return np.array([first] + [each] * others, np.float32)

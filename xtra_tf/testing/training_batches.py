@@ -31,7 +31,7 @@ def random_unroll(quotas: Sequence[int], *, frame: Tuple[int, ...] = (8, 8, 1),
   random = np.random.default_rng(seed)
   batch, rows = sum(quotas), stack - 1 + unroll_steps + 1 + td_steps
   task = np.repeat(np.arange(len(quotas)), quotas)
-  factors = np.array(factors or [1.] * len(quotas), np.float32)
+  factor = np.array(factors or [1.] * len(quotas), np.float32)
   if len(frame) == 3:
     frames = random.integers(0, 256, [batch, rows, *frame]).astype(np.uint8)
   else:
@@ -55,7 +55,7 @@ def random_unroll(quotas: Sequence[int], *, frame: Tuple[int, ...] = (8, 8, 1),
       age=tf.zeros([batch]),
       importance_weight=tf.constant(
           random.uniform(0.5, 2., [batch]), tf.float32),
-      offline_factor=tf.constant(factors[task]),
+      offline_factor=tf.constant(factor[task]),
       measuring=tf.fill([batch], measuring))
 
 
