@@ -7,9 +7,7 @@ import shutil
 from absl.testing import parameterized
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLog
-from xtra_tf.episodes import EpisodeLogWriter
-from xtra_tf.episodes import StepRow
+from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
 from xtra_tf.errors import DataFileError
 from xtra_tf.tasks import TaskSpec
 
@@ -121,9 +119,29 @@ class KillTest(parameterized.TestCase):
     for length in (1, 7, 8, 16):
       self.kill(extra=block[:length])
       with self.assertRaisesRegex(
-          DataFileError, f'index.jsonl, record 4: .* for {length} bytes behind'):
+          DataFileError, f'record 4: .* for {length} bytes behind'):
         EpisodeLog(self.killed)
       self.assert_goes_on(['terminal', 'cut'], 13)
+
+  def test_in_the_middle_of_the_line_that_ends_a_full_block(self):
+    writer = open_writer(self.killed)
+    play(writer, BLOCK - 1)  # the game's end has a line, but no block
+    writer.close()
+    path = os.path.join(self.killed, '0', 'index.jsonl')
+    os.truncate(path, os.path.getsize(path) - 5)
+    with self.assertRaisesRegex(DataFileError, 'record 1: the last line is to'):
+      EpisodeLog(self.killed)
+    self.assert_goes_on(['cut'], BLOCK - 1)
+
+  def test_reopening_alone_makes_a_log_readable(self):
+    open_writer(self.killed).close()
+    with open(os.path.join(self.killed, '0', 'shard-00000.tfrecord'), 'ab'
+              ) as file:
+      file.write(b'torn')
+    with self.assertRaises(DataFileError):
+      EpisodeLog(self.killed)
+    open_writer(self.killed)
+    EpisodeLog(self.killed)
 
   def test_before_anything_was_committed(self):
     for name in (None, 'shard-00000.tfrecord', 'index.jsonl'):
@@ -197,6 +215,15 @@ class FlipTest(parameterized.TestCase):
         EpisodeLog(self.directory).verify()
       self.flip(name, int(offset), bit)
     EpisodeLog(self.directory).verify()
+
+  def test_changed_score(self):
+    with open(self.path('index.jsonl')) as file:
+      content = file.read()
+    self.assertIn('"raw_return":8.0', content)
+    with open(self.path('index.jsonl'), 'w') as file:
+      file.write(content.replace('"raw_return":8.0', '"raw_return":9.0', 1))
+    with self.assertRaisesRegex(DataFileError, 'checksum does not fit'):
+      EpisodeLog(self.directory)
 
   def test_swapped_lines(self):
     with open(self.path('index.jsonl'), 'rb') as file:

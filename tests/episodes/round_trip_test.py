@@ -2,20 +2,18 @@
 
 import dataclasses
 import errno
-import json
 import os
 from unittest import mock
 
 from absl.testing import parameterized
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLog
-from xtra_tf.episodes import EpisodeLogWriter
-from xtra_tf.episodes import StepRow
-from xtra_tf.errors import DataFileError
-from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.errors import StorageError
-from xtra_tf.errors import UsageError
+from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.errors import (
+  IncompatibleDataError,
+  StorageError,
+  UsageError,
+)
 from xtra_tf.tasks import TaskSpec
 
 TASK = TaskSpec(name='tiny:fake', observation_shape=(6, 5, 2),
@@ -158,7 +156,7 @@ class RoundTripTest(parameterized.TestCase):
       writer.append(row)
 
   def test_unknown_column(self):
-    with self.assertRaisesRegex(UsageError, "'visits'.*Expected some of search"):
+    with self.assertRaisesRegex(UsageError, "'visits'.*some of search"):
       EpisodeLogWriter(self.directory, TASK, ('visits',))
 
   def test_caller_may_reuse_a_frame(self):
@@ -240,25 +238,25 @@ class RoundTripTest(parameterized.TestCase):
       write_episode(writer, make_rows(kinds), end)
 
   @parameterized.named_parameters(
-      ('shape', dict(observation=np.zeros([6, 5, 3], np.uint8)),
+      ('shape', {'observation': np.zeros([6, 5, 3], np.uint8)},
        r'uint8\[6, 5, 3\], expected uint8\[6, 5, 2\]'),
-      ('dtype', dict(observation=np.zeros([6, 5, 2], np.float32)),
+      ('dtype', {'observation': np.zeros([6, 5, 2], np.float32)},
        r'float32\[6, 5, 2\], expected uint8'),
-      ('search', dict(search=np.zeros([3])), r'search .*\[3\], expected'),
-      ('action', dict(action=4), r'action 4 .* 0\.\.3'),
-      ('fractional_action', dict(action=1.5), 'action of a row'),
-      ('reward', dict(reward=float('nan')), 'reward .* not finite'))
+      ('search', {'search': np.zeros([3])}, r'search .*\[3\], expected'),
+      ('action', {'action': 4}, r'action 4 .* 0\.\.3'),
+      ('fractional_action', {'action': 1.5}, 'action of a row'),
+      ('reward', {'reward': float('nan')}, 'reward .* not finite'))
   def test_values_must_fit_the_task(self, changes, message):
     writer = EpisodeLogWriter(self.directory, TASK, COLUMNS)
     with self.assertRaisesRegex(IncompatibleDataError, message):
       writer.append(make_rows('r')[0]._replace(**changes))
 
   @parameterized.named_parameters(
-      ('task', dict(name='tiny:other'),
+      ('task', {'name': 'tiny:other'},
        "name: expected 'tiny:other', found 'tiny:fake'"),
-      ('resolution', dict(observation_shape=(8, 8, 2)),
+      ('resolution', {'observation_shape': (8, 8, 2)},
        r'observation_shape: expected \[8, 8, 2\], found \[6, 5, 2\]'),
-      ('actions', dict(legal_actions=(0, 1, 2, 3)),
+      ('actions', {'legal_actions': (0, 1, 2, 3)},
        r'legal_actions: expected \[0, 1, 2, 3\], found \[0, 1, 3\]'))
   def test_other_tasks_are_refused(self, changes, message):
     EpisodeLogWriter(self.directory, TASK, COLUMNS).close()
@@ -290,122 +288,3 @@ class RoundTripTest(parameterized.TestCase):
     episodes = list(EpisodeLog(self.directory).episodes())
     self.assert_rows_equal(episodes[0], rows)
     self.assertLen(episodes, 2)
-
-
-class OverlayTest(parameterized.TestCase):
-
-  def setUp(self):
-    super().setUp()
-    self.base = self.create_tempdir().full_path
-    self.overlay = self.create_tempdir().full_path
-    for slot, kinds in ((1, ('rrl0rt0', 'rrrr')), (0, ('rrt0',))):
-      writer = EpisodeLogWriter(self.base, TASK, ('search', 'root_value'),
-                                writer=slot, block_steps=3)
-      for seed, game in enumerate(kinds):
-        write_episode(writer, make_rows(game, seed=10 * slot + seed),
-                      'terminal' if game.endswith('0') else 'cut')
-      writer.close()
-
-  def write_overlay(self, change=lambda row: row, skip=()):
-    writer = EpisodeLogWriter(
-        self.overlay, TASK, ('search', 'root_value', 'bootstrap_value'),
-        overlay=True)
-    for episode in EpisodeLog(self.base).episodes():
-      if episode.number in skip:
-        continue
-      writer.begin_episode(episode.number)
-      self.assertEqual(writer.next_episode, episode.number)
-      for index in range(len(episode.real)):
-        row = episode.row(index)._replace(
-            observation=None, root_value=100. + index, bootstrap_value=-index,
-            search=np.full([4], index, np.float32), has_search=True)
-        writer.append(change(row))
-      writer.end_episode(episode.end)
-    writer.close()
-
-  def test_columns_are_those_of_the_overlay(self):
-    self.write_overlay()
-    base = EpisodeLog(self.base)
-    log = base.with_overlay(self.overlay)
-    self.assertEqual(base.columns, ('search', 'root_value'))
-    self.assertEqual(log.columns, ('search', 'root_value', 'bootstrap_value'))
-    for plain, episode in zip(base.episodes(), log.episodes()):
-      count = np.arange(len(plain.real))
-      np.testing.assert_array_equal(episode.observation, plain.observation)
-      np.testing.assert_array_equal(episode.reward, plain.reward)
-      np.testing.assert_array_equal(episode.root_value, 100. + count)
-      np.testing.assert_array_equal(episode.bootstrap_value, -count)
-      np.testing.assert_array_equal(episode.search[:, 2], count)
-      self.assertTrue(episode.has_search.all())
-      self.assertIsNone(plain.bootstrap_value)
-    self.assertEqual(log.num_steps, base.num_steps)
-    log.verify()
-
-  def test_episode_numbers_must_ascend(self):
-    self.write_overlay()
-    writer = EpisodeLogWriter(
-        self.overlay, TASK, ('search', 'root_value', 'bootstrap_value'),
-        overlay=True)
-    with self.assertRaisesRegex(ValueError, 'above 4294967297, got 5'):
-      writer.begin_episode(5)
-
-  def test_missing_episode(self):
-    self.write_overlay(skip=(2**32,))
-    with self.assertRaisesRegex(
-        DataFileError, 'expected 3 episodes with 15 rows, found 2 .*'
-        'episode 4294967296.*anew'):
-      EpisodeLog(self.base).with_overlay(self.overlay)
-
-  def test_other_values(self):
-    self.write_overlay(change=lambda row: row._replace(action=3))
-    with self.assertRaisesRegex(DataFileError, 'other values of action'):
-      EpisodeLog(self.base).with_overlay(self.overlay).verify()
-
-  def test_not_an_overlay(self):
-    with self.assertRaisesRegex(DataFileError, 'is no overlay'):
-      EpisodeLog(self.base).with_overlay(self.base)
-
-
-class HeaderTest(parameterized.TestCase):
-
-  def setUp(self):
-    super().setUp()
-    self.directory = self.create_tempdir().full_path
-    self.path = os.path.join(self.directory, 'dataset.json')
-
-  def test_missing(self):
-    for directory in (self.directory, self.directory + '/nowhere'):
-      with self.assertRaisesRegex(DataFileError,
-                                  'dataset.json: the file is missing'):
-        EpisodeLog(directory)
-
-  @parameterized.named_parameters(
-      ('empty', '', 'cannot be read as JSON'),
-      ('torn', '{"format": "xtra', 'cannot be read as JSON'),
-      ('foreign', '{"a": 1}', 'not the header of an episode log'),
-      ('list', '[]', 'not the header of an episode log'))
-  def test_broken(self, content, message):
-    with open(self.path, 'w') as file:
-      file.write(content)
-    with self.assertRaisesRegex(DataFileError, message):
-      EpisodeLog(self.directory)
-
-  @parameterized.named_parameters(
-      ('version', dict(version=7), 'version 7.*Expected version 1'),
-      ('task', dict(task={'name': 'x'}), 'impossible value'),
-      ('columns', dict(columns=['visits']), 'impossible value'))
-  def test_fields(self, changes, message):
-    EpisodeLogWriter(self.directory, TASK, ()).close()
-    with open(self.path) as file:
-      content = json.load(file)
-    with open(self.path, 'w') as file:
-      json.dump({**content, **changes}, file)
-    with self.assertRaisesRegex(DataFileError, message):
-      EpisodeLog(self.directory)
-
-  def test_empty_log(self):
-    EpisodeLogWriter(self.directory, TASK, ()).close()
-    log = EpisodeLog(self.directory)
-    self.assertEqual((log.num_steps, log.num_episodes, log.env_steps), (0, 0, 0))
-    with self.assertRaisesRegex(DataFileError, 'holds no step'):
-      log.verify()

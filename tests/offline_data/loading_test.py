@@ -6,20 +6,16 @@ from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf.episodes import EpisodeLog
-from xtra_tf.episodes import EpisodeLogWriter
-from xtra_tf.episodes import StepRow
-from xtra_tf.errors import DataFileError
-from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.errors import UsageError
-from xtra_tf.offline_data import estimate_bytes
-from xtra_tf.offline_data import load_log
-from xtra_tf.offline_data import loading
-from xtra_tf.replay import ReplayServer
-from xtra_tf.replay import ReplayWriter
-from xtra_tf.replay import TableSpec
-from xtra_tf.replay import WindowSpec
-from xtra_tf.replay import make_dataset
+from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
+from xtra_tf.offline_data import estimate_bytes, load_log, loading
+from xtra_tf.replay import (
+  ReplayServer,
+  ReplayWriter,
+  TableSpec,
+  WindowSpec,
+  make_dataset,
+)
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.types import SCALARS
 

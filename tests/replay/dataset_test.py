@@ -5,17 +5,18 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import Episode
-from xtra_tf.errors import UnreachableError
-from xtra_tf.errors import UsageError
-from xtra_tf.replay import BoundedIterator
-from xtra_tf.replay import ReplayServer
-from xtra_tf.replay import ReplayWriter
-from xtra_tf.replay import TableSpec
-from xtra_tf.replay import WindowSpec
-from xtra_tf.replay import make_dataset
-from xtra_tf.replay import sanitize
-from xtra_tf.replay import update_priorities
-from xtra_tf.replay import update_priorities_from_host
+from xtra_tf.errors import UnreachableError, UsageError
+from xtra_tf.replay import (
+  BoundedIterator,
+  ReplayServer,
+  ReplayWriter,
+  TableSpec,
+  WindowSpec,
+  make_dataset,
+  sanitize,
+  update_priorities,
+  update_priorities_from_host,
+)
 
 WINDOW = WindowSpec(stack=2, unroll_steps=2, td_steps=1,
                     observation_shape=(2, 2, 1), observation_dtype='uint8',
@@ -63,9 +64,8 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
   def dataset(self, quotas=(4, 2, 3), **changes):
     self.env_steps = tf.Variable([1000, 2000, 3000], dtype=tf.int64)
-    settings = dict(legal_masks=MASKS, env_steps=self.env_steps, prefetch=1)
     return make_dataset(self.server.address, TABLES, quotas, WINDOW,
-                        **{**settings, **changes})
+                        legal_masks=MASKS, env_steps=self.env_steps, **changes)
 
   def test_sizes(self):
     self.assertEqual(self.server.sizes(),
@@ -145,8 +145,8 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
         update_priorities_from_host(
             self.server.client(), TABLES, info, priority.numpy())
       else:
-        update = lambda i, p: update_priorities(
-            self.server.tf_client(), TABLES, i, p)
+        def update(i, p):
+          update_priorities(self.server.tf_client(), TABLES, i, p)
         (tf.function(update) if way == 'graph' else update)(info, priority)
       seen.update(unroll.position[1:, WINDOW.anchor, 1].numpy().tolist())
       if len(seen) == STEPS[2]:

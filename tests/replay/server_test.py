@@ -7,11 +7,8 @@ import portpicker
 import reverb
 import tensorflow as tf
 
-from xtra_tf.errors import UnreachableError
-from xtra_tf.errors import UsageError
-from xtra_tf.replay import ReplayServer
-from xtra_tf.replay import TableSpec
-from xtra_tf.replay import WindowSpec
+from xtra_tf.errors import UnreachableError, UsageError
+from xtra_tf.replay import ReplayServer, TableSpec, WindowSpec
 
 WINDOW = WindowSpec(stack=4, unroll_steps=5, td_steps=5,
                     observation_shape=(96, 96, 3), observation_dtype='uint8',
@@ -83,9 +80,9 @@ class ReplayServerTest(parameterized.TestCase, tf.test.TestCase):
       ReplayServer([TableSpec('a', 3), TableSpec('a', 3)], WINDOW)
 
   @parameterized.named_parameters(
-      ('never_serves', dict(max_size=3, min_size=4), 'would never serve'),
-      ('empty', dict(max_size=0), 'would never serve'),
-      ('exponent', dict(max_size=3, priority_exponent=-1.), 'is -1.0'))
+      ('never_serves', {'max_size': 3, 'min_size': 4}, 'would never serve'),
+      ('empty', {'max_size': 0}, 'would never serve'),
+      ('exponent', {'max_size': 3, 'priority_exponent': -1.}, 'is -1.0'))
   def test_impossible_tables(self, settings, message):
     with self.assertRaisesRegex(UsageError, message):
       TableSpec('a', **settings)

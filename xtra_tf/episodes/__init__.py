@@ -1,9 +1,7 @@
 """The on-disk episode format: the truth from which tables are filled."""
 
 from xtra_tf.episodes.log import EpisodeLog
-from xtra_tf.episodes.schema import Episode
-from xtra_tf.episodes.schema import OPTIONAL_COLUMNS
-from xtra_tf.episodes.schema import StepRow
+from xtra_tf.episodes.schema import OPTIONAL_COLUMNS, Episode, StepRow
 from xtra_tf.episodes.writer import EpisodeLogWriter
 
 __all__ = ['Episode', 'EpisodeLog', 'EpisodeLogWriter', 'OPTIONAL_COLUMNS',

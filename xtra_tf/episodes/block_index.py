@@ -10,8 +10,8 @@ import os
 from typing import Any, Dict, List, Optional, Tuple
 import zlib
 
-from xtra_tf.errors import DataFileError
 from xtra_tf.episodes.schema import ENDS
+from xtra_tf.errors import DataFileError
 
 INDEX_NAME = 'index.jsonl'
 SHARD_NAME = 'shard-00000.tfrecord'
@@ -51,9 +51,10 @@ class BlockEntry:
   end: Optional[str]
 
 
-_TYPES = {'episode': int, 'rows': int, 'real': int, 'last_real': bool,
-          'raw_return': float, 'offset': int, 'length': int, 'crc32': int,
-          'env_steps': int, 'end': (str, type(None))}
+_TYPES: Dict[str, Any] = {
+    'episode': int, 'rows': int, 'real': int, 'last_real': bool,
+    'raw_return': float, 'offset': int, 'length': int, 'crc32': int,
+    'env_steps': int, 'end': (str, type(None))}
 
 
 def _check_of(fields: Dict[str, Any]) -> int:
@@ -172,10 +173,12 @@ def shard_size(folder: str, entries: List[BlockEntry]) -> int:
         path, 'the file is missing.',
         hint='Copy the data set anew.') from error
   if size < committed_bytes(entries):
-    record = next(i for i, e in enumerate(entries) if e.offset + e.length > size)
+    record = next(i for i, e in enumerate(entries)
+                  if e.offset + e.length > size)
     state = 'empty' if not size else f'truncated: it has {size} bytes'
     raise DataFileError(
-        path, f'the file is {state}, expected {committed_bytes(entries)} bytes.',
+        path, f'the file is {state}; expected {committed_bytes(entries)} '
+        'bytes.',
         record=record, offset=entries[record].offset,
         hint='Copy the data set anew.')
   return size

@@ -35,7 +35,9 @@ def encode_block(episode: int, rows: Sequence[StepRow],
     The bytes to append to a shard.
   """
   import tensorflow as tf  # pylint: disable=g-import-not-at-top
-  feature = {'episode': _integer(tf, episode), 'rows': _integer(tf, len(rows))}
+  feature = {
+      key: tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+      for key, value in (('episode', episode), ('rows', len(rows)))}
   for column, (dtype, shape) in layout.items():
     values = np.array([getattr(row, column) for row in rows], dtype)
     packed = zlib.compress(values.reshape([len(rows), *shape]).tobytes(),
@@ -51,10 +53,6 @@ def encode_block(episode: int, rows: Sequence[StepRow],
     record = file.read()
   tf.io.gfile.remove(path)
   return record
-
-
-def _integer(tf, value: int):
-  return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
 
 def decode_block(record: bytes, episode: int, rows: int,

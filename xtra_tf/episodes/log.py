@@ -6,9 +6,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from xtra_tf.episodes import block_index
-from xtra_tf.episodes import blocks
-from xtra_tf.episodes import schema
+from xtra_tf.episodes import block_index, blocks, schema
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import Episode
 from xtra_tf.errors import DataFileError
@@ -184,7 +182,7 @@ class EpisodeLog:
     for name in ('action', 'real', 'env_step'):
       if not np.array_equal(getattr(base, name), getattr(episode, name)):
         raise DataFileError(
-            stored.shard, f'the overlay\'s episode {base.number} has other '
+            stored.shard, f'episode {base.number} of the overlay has other '
             f'values of {name} than the log that it is laid over.',
             record=stored.records[0][0], hint='Make it anew for these data.')
     columns: Dict[str, Any] = {

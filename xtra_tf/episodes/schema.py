@@ -7,12 +7,24 @@ import dataclasses
 import json
 import os
 from typing import (
-    Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple)
+  Any,
+  Dict,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import numpy as np
 
 from xtra_tf.errors import (
-    DataFileError, IncompatibleDataError, StorageError, UsageError)
+  DataFileError,
+  IncompatibleDataError,
+  StorageError,
+  UsageError,
+)
 from xtra_tf.tasks import TaskSpec
 
 FORMAT = 'xtra_tf episode log'
@@ -71,8 +83,11 @@ class Episode(NamedTuple):
 
   def row(self, index: int) -> StepRow:
     """Row `index`, with None for the columns that the log lacks."""
-    columns = (getattr(self, name) for name in StepRow._fields)
-    return StepRow(*(None if c is None else c[index] for c in columns))
+    values: Dict[str, Any] = {}
+    for name in StepRow._fields:
+      column = getattr(self, name)
+      values[name] = None if column is None else column[index]
+    return StepRow(**values)
 
 
 class Column(NamedTuple):
@@ -97,7 +112,7 @@ class Header:
   overlay: bool = False
   provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     unknown = [c for c in self.columns if c not in OPTIONAL_COLUMNS]
     if unknown:
       raise UsageError(

@@ -1,13 +1,11 @@
 """Writes one writer's part of an episode log, so that a kill loses little."""
 
 import os
-from typing import Any, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
 
-from xtra_tf.episodes import block_index
-from xtra_tf.episodes import blocks
-from xtra_tf.episodes import schema
+from xtra_tf.episodes import block_index, blocks, schema
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import StepRow
 from xtra_tf.errors import DataFileError, IncompatibleDataError
@@ -176,7 +174,7 @@ class EpisodeLogWriter:
 
   def _checked(self, row: StepRow) -> StepRow:
     """A copy of the row that fits the layout, whatever becomes of the frame."""
-    values = {}
+    values: Dict[str, Any] = {}
     for name, (dtype, shape) in self._layout.items():
       value = getattr(row, name)
       if value is None:

@@ -1,7 +1,5 @@
 """Offline data: getting them into replay tables."""
 
-from xtra_tf.offline_data.loading import LoadSummary
-from xtra_tf.offline_data.loading import estimate_bytes
-from xtra_tf.offline_data.loading import load_log
+from xtra_tf.offline_data.loading import LoadSummary, estimate_bytes, load_log
 
 __all__ = ['LoadSummary', 'estimate_bytes', 'load_log']

@@ -5,9 +5,7 @@ from typing import Callable, NamedTuple, Optional
 import psutil
 
 from xtra_tf.episodes import EpisodeLog
-from xtra_tf.errors import DataFileError
-from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.replay import ReplayWriter
 
 # Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes

@@ -1,6 +1,6 @@
 """Batches of windows: so many rows of each task, in task order."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import numpy as np
 import reverb
@@ -49,7 +49,8 @@ def make_dataset(
     UsageError: quotas that do not fit, or a table that does not exist.
     IncompatibleDataError: a table holds other windows.
   """
-  if len(quotas) != len(tables) or min(quotas, default=0) < 0 or not sum(quotas):
+  if (len(quotas) != len(tables) or min(quotas, default=0) < 0
+      or not sum(quotas)):
     raise UsageError(f'Quotas {list(quotas)} of the tables {list(tables)}: '
                      'expected one number >= 0 per table, not all 0.')
   masks = np.asarray(legal_masks, bool)

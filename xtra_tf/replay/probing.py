@@ -4,12 +4,13 @@ from typing import Any, Dict
 
 import reverb
 
-from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.errors import UnreachableError
-from xtra_tf.errors import UsageError
-from xtra_tf.errors import near_names
-from xtra_tf.replay.window import WindowSpec
-from xtra_tf.replay.window import signature_differences
+from xtra_tf.errors import (
+  IncompatibleDataError,
+  UnreachableError,
+  UsageError,
+  near_names,
+)
+from xtra_tf.replay.window import WindowSpec, signature_differences
 
 TIMEOUT_SECONDS = 10
 

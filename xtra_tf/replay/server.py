@@ -10,8 +10,7 @@ import reverb
 import tensorflow as tf
 
 from xtra_tf.errors import UnreachableError, UsageError
-from xtra_tf.replay.probing import check_signature
-from xtra_tf.replay.probing import probe
+from xtra_tf.replay.probing import check_signature, probe
 from xtra_tf.replay.window import WindowSpec
 
 
@@ -31,7 +30,7 @@ class TableSpec:
   priority_exponent: float = 0.6
   min_size: int = 1
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not 1 <= self.min_size <= self.max_size:
       raise UsageError(
           f'The table {self.name} would never serve: min_size is '

@@ -30,7 +30,7 @@ class WindowSpec:
   observation_dtype: str
   target_shape: Tuple[int, ...]
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ('stack', 'unroll_steps', 'td_steps'):
       if getattr(self, name) < 1:
         raise ValueError(f'WindowSpec.{name} is {getattr(self, name)}. '

@@ -1,7 +1,7 @@
 """Writes rows into a table, as windows that share their frames."""
 
 import collections
-from typing import Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Callable, Deque, Dict, NamedTuple, Optional
 
 import numpy as np
 import reverb
@@ -9,8 +9,7 @@ import reverb
 from xtra_tf.episodes import Episode, StepRow
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.replay.priorities import sanitize_number
-from xtra_tf.replay.probing import check_table
-from xtra_tf.replay.probing import unreachable
+from xtra_tf.replay.probing import check_table, unreachable
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.types import SCALARS
 
