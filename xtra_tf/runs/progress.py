@@ -39,7 +39,7 @@ def format_field(name: str, value: Field) -> str:
     return f'{name} {value}'
   if float(value).is_integer() and abs(value) < 1e15:
     return f'{name} {int(value):,}'
-  return f'{name} {value:,.3g}' if abs(value) < 1000 else f'{name} {value:,.0f}'
+  return f'{name} {value:,.4g}' if abs(value) < 1000 else f'{name} {value:,.0f}'
 
 
 class RateMeter:
@@ -96,11 +96,13 @@ class StageProgress:
     self._fields: Dict[str, Field] = {}
     self._live: Optional[Live] = None
     self._ended: Optional[float] = None
+    self._failed = False
 
   def __enter__(self) -> 'StageProgress':
     now = self._clock()
     self._begun = self._last_line = now
     self._ended = None
+    self._failed = False
     self._meter = RateMeter(self._done, now)
     if self._console.is_terminal and not self._console.is_dumb_terminal:
       self._live = Live(console=self._console, refresh_per_second=_REFRESH_RATE,
@@ -110,8 +112,9 @@ class StageProgress:
       self._say()
     return self
 
-  def __exit__(self, *exception: Any) -> None:
+  def __exit__(self, error_type: Any, *error: Any) -> None:
     self._ended = self._clock()
+    self._failed = error_type is not None
     if self._live is not None:
       self._live.stop()
       self._live = None
@@ -173,7 +176,8 @@ class StageProgress:
 
   def _time(self) -> str:
     if self._ended is not None:
-      return f'in {format_time(self._ended - self._begun)}'
+      passed = format_time(self._ended - self._begun)
+      return f'stopped after {passed}' if self._failed else f'in {passed}'
     rate = self._meter.rate
     if not rate:
       return ''
