@@ -26,7 +26,7 @@ from xtra_tf.runs.manifest import (
   save_files,
   verified_manifest,
 )
-from xtra_tf.variables.checkpoint_graph import check_fits
+from xtra_tf.variables.checkpoint_graph import check_fits, named_variables
 from xtra_tf.variables.model_description import (
   load_model_description,
   save_model_description,
@@ -106,7 +106,7 @@ def restore_world_model(model: WorldModel, path: str) -> CheckpointInfo:
       fit the model; names variables with both shapes.
     ValueError: the model has no variables yet.
   """
-  if not model.variables:
+  if not named_variables(model):
     raise ValueError('The model has no variables yet; build it first.')
   info = resolve_checkpoint(path)
   check_fits(info.prefix, {_MODEL_PATH: model})
@@ -138,7 +138,7 @@ def save_world_model(model: WorldModel, directory: str,
     StorageError: no space, no permission.
     ValueError: the model has no variables yet.
   """
-  if not model.variables:
+  if not named_variables(model):
     raise ValueError('The model has no variables yet; build it first.')
   stage = StageDirectory(directory)
   steps = manifest_steps(stage.manifests)
