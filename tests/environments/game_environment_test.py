@@ -121,6 +121,17 @@ class LifeLossTest(tf.test.TestCase):
     time_step, _ = step(environment)
     self.assertEqual(time_step.step_type[0], MID)
 
+  def test_a_game_that_goes_on_without_lives_has_lost_none(self):
+    # As in the official code; some games play on for a while at 0 lives.
+    environment, _ = make([[Event(lives=1), Event(lives=0)]])
+    environment.reset()
+    self.assertEqual(step(environment)[0].step_type[0], LAST)
+    environment, _ = make([[Event(lives=0)]])
+    environment.reset()
+    time_step, info = step(environment)
+    self.assertEqual(time_step.step_type[0], MID)
+    self.assertFalse(info.life_loss[0])
+
   def test_an_extra_life_is_none_lost(self):
     environment, _ = make([[Event(lives=4), Event(lives=3)]])
     environment.reset()

@@ -41,6 +41,14 @@ class RenderingTest(tf.test.TestCase):
     # The agent's frame of the last step is stale.
     self.assertAllEqual(shown[:-1], frames[:-1])
 
+  def test_the_start_is_the_vector_environments(self):
+    # Assault differs between one reset after loading and two.
+    task = dataclasses.replace(tasks.get_task('Assault'),
+                               observation_shape=(210, 160, 3))
+    frames, actions, rewards = record(task, 0, steps=20)
+    self.assertAllEqual(
+        environments.render_game(task, 0, actions, rewards), frames)
+
   def test_the_size_of_the_agents_frames_does_not_matter(self):
     small = tasks.get_task('Alien', resolution=32, grayscale=True)
     _, actions, rewards = record(small, 0, steps=30)

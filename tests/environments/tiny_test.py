@@ -85,6 +85,17 @@ class TinyTest(parameterized.TestCase):
         self.assertEqual(seen.setdefault((frame, action), reward), reward)
     self.assertGreater(repeated, 20)
 
+  def test_evaluation_games_are_numbered_through(self):
+    environment = environments.load(
+        tasks.get_task('tiny:collect'), num_envs=3, seed=0, training=False,
+        first_index=5, max_episode_steps=2)
+    environment.reset()
+    seeds = [environment.episode_seeds().tolist()]
+    for _ in range(6):
+      if environment.step(np.zeros([3], np.int32)).is_first()[0]:
+        seeds.append(environment.episode_seeds().tolist())
+    self.assertEqual(seeds, [[5, 6, 7], [8, 9, 10], [11, 12, 13]])
+
   def test_standing_still_does_not_dodge(self):
     playing = GAMES['tiny:dodge'](seed=0)
     rewards = [playing.step(game.NOOP).reward for _ in range(45)]

@@ -60,8 +60,7 @@ class AtariGames(GameBatch):
         repeat_action_probability=task.sticky_actions,
         full_action_space=True, img_height=height, img_width=width,
         grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
-        # Without a skip the second of the two frames would be a stale one.
-        maxpool=task.frame_skip > 1, noop_max=_NOOP_MAX, episodic_life=False,
+        noop_max=_NOOP_MAX, episodic_life=False,
         life_loss_info=False, reward_clipping=False, use_fire_reset=False)
     self._noops = np.zeros([num_games], np.int32)
     self._started = False
