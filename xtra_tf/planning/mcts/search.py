@@ -13,8 +13,7 @@ from xtra_tf.planning.mcts import tree as trees
 from xtra_tf.planning.mcts.action_selection import Edges
 from xtra_tf.planning.mcts.settings import SearchSettings
 from xtra_tf.planning.mcts.tree import Tree
-from xtra_tf.types import (
-    ModelOutput, SearchOutput, SearchStatistics, Simulator)
+from xtra_tf.types import ModelOutput, SearchOutput, SearchStatistics, Simulator
 
 
 class _Descent(NamedTuple):
