@@ -2,11 +2,12 @@ import glob
 import json
 import math
 import os
+import resource
 
 from absl.testing import absltest, parameterized
 import tensorflow as tf
 
-from xtra_tf.errors import DataFileError
+from xtra_tf.errors import DataFileError, StorageError
 from xtra_tf.runs.metrics import MetricsWriter, read_metrics
 
 
@@ -59,6 +60,21 @@ class MetricsTest(parameterized.TestCase):
     with open(self.path) as file:
       json.loads(file.read(), parse_constant=self.fail)
     self.assertNotIn('a', _shown(self.events))
+
+  def test_full_disk_leaves_whole_rows(self):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with MetricsWriter(self.path) as writer:
+      writer.write(1, 0, {'a': 1.})
+      half = os.path.getsize(self.path) * 3 // 2
+      # Python ignores SIGXFSZ, so that writing ends as on a full disk.
+      resource.setrlimit(resource.RLIMIT_FSIZE, (half, hard))
+      try:
+        with self.assertRaisesRegex(StorageError, 'Cannot write .*learner.jso'):
+          writer.write(2, 0, {'a': 2.})
+      finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+      writer.write(3, 0, {'a': 3.})
+    self.assertEqual([r['step'] for r in read_metrics(self.path)], [1, 3])
 
   def test_counters_are_no_tags(self):
     with MetricsWriter(self.path) as writer:

@@ -55,8 +55,9 @@ class RunLockTest(absltest.TestCase):
       pass
 
   def test_released_after_use_and_after_an_error(self):
+    lock = RunLock(RunDirectory(self.root))
     with self.assertRaises(KeyError):
-      with RunLock(RunDirectory(self.root)):
+      with lock:
         raise KeyError
     with RunLock(self.root):
       pass

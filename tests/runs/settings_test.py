@@ -39,7 +39,7 @@ class PrivateTest(parameterized.TestCase):
 
   @parameterized.parameters(
       'flag:task_data:DonkeyKong', 'EfficientZeroConfig.channels',
-      'Planner.keyframe')
+      'Planner.keyframe', 'flag:monkey')
   def test_shown(self, name):
     self.assertEqual(settings.hide_private({name: 'x'}), {name: 'x'})
 

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.utils import common
 
-from xtra_tf.errors import CheckpointError, StorageError
+from xtra_tf.errors import CheckpointError
 from xtra_tf.runs import StageDirectory, read_incidents
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.variables import ManifestedCheckpoints, as_storage_error
+from xtra_tf.variables import ManifestedCheckpoints
 
 _SAVE_WITHOUT_END = """
 import sys
@@ -230,23 +230,6 @@ class ManifestedCheckpointsTest(parameterized.TestCase, tf.test.TestCase):
       self.assertEqual(int(step), manifest.step)
       self.assertAllEqual(value, np.full([250_000], manifest.step))
       self.assertEmpty([n for n in self.names() if 'temp' in n or 'tmp' in n])
-
-
-class StorageErrorTest(parameterized.TestCase):
-
-  @parameterized.parameters(
-      (tf.errors.ResourceExhaustedError(None, None, 'x'), 'No space left: /a,'),
-      (tf.errors.PermissionDeniedError(None, None, 'x'), 'Permission denied'),
-      (OSError(5, 'Input/output error'), 'Cannot write /a: Input/output error'))
-  def test_translation(self, error, message):
-    with self.assertRaisesRegex(StorageError, message):
-      with as_storage_error('/a'):
-        raise error
-
-  def test_other_errors_pass(self):
-    with self.assertRaises(KeyError):
-      with as_storage_error('/a'):
-        raise KeyError
 
 
 if __name__ == '__main__':

@@ -21,10 +21,11 @@ from xtra_tf.runs.run_directory import RunDirectory
 from xtra_tf.runs.run_lock import RunLock
 from xtra_tf.runs.settings import SettingChange, compare_settings
 from xtra_tf.runs.stage_directory import StageDirectory
+from xtra_tf.runs.tensorflow_writes import as_storage_error
 
 __all__ = [
     'Manifest', 'MetricsWriter', 'RunDirectory', 'RunLock', 'SettingChange',
-    'StageDirectory', 'StageProgress', 'check_free_space', 'compare_settings',
-    'format_bytes', 'make_folder', 'newest_manifest', 'read_incidents',
-    'read_json', 'read_metrics', 'record_incident', 'storage_error',
-    'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']
+    'StageDirectory', 'StageProgress', 'as_storage_error', 'check_free_space',
+    'compare_settings', 'format_bytes', 'make_folder', 'newest_manifest',
+    'read_incidents', 'read_json', 'read_metrics', 'record_incident',
+    'storage_error', 'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']

@@ -5,6 +5,7 @@ the epoch) and {tag: number or null}. Null stands for NaN and infinity, which
 JSON does not have.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -96,13 +97,7 @@ class MetricsWriter:
     for tag, value in scalars.items():
       number = float(value)
       row[tag] = number if math.isfinite(number) else None
-    line = _encode(row)
-    try:
-      self._file.write(line)
-      # Handed to the system at once, so that only a power failure loses rows.
-      self._file.flush()
-    except OSError as error:
-      raise atomic.storage_error(self.path, error, len(line)) from error
+    self._append(_encode(row))
     if self._view is not None:
       self._view.write(row)
 
@@ -136,9 +131,22 @@ class MetricsWriter:
     if self._view is not None:
       self._view.close()
 
+  def _append(self, line: bytes) -> None:
+    begin = os.fstat(self._file.fileno()).st_size
+    left = line
+    try:
+      while left:  # on a full disk a part may be written first
+        left = left[self._file.write(left):]
+    except OSError as error:
+      with contextlib.suppress(OSError):
+        self._file.truncate(begin)
+      raise atomic.storage_error(self.path, error, len(line)) from error
+
   def _open(self) -> None:
     try:
-      self._file = open(self.path, 'ab')
+      # Unbuffered: a row is in the system's hands at once, so that only a power
+      # failure loses any, and closing has nothing left that could fail.
+      self._file = open(self.path, 'ab', buffering=0)
     except OSError as error:
       raise atomic.storage_error(self.path, error) from error
 

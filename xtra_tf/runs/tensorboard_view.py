@@ -5,6 +5,7 @@ import os
 from typing import Any, Dict, Sequence
 
 from xtra_tf.runs import atomic
+from xtra_tf.runs.tensorflow_writes import as_storage_error
 
 _SUFFIX = '.metrics'
 _COUNTERS = ('step', 'env_steps', 'time')
@@ -43,7 +44,7 @@ class TensorBoardView:
         continue
       acted = env_steps and tag.startswith(_BY_ENV_STEPS)
       (by_env_steps if acted else by_step)[tag] = value
-    with self._writer.as_default():
+    with as_storage_error(self._folder), self._writer.as_default():
       for x, scalars in ((step, by_step), (env_steps, by_env_steps)):
         if scalars:
           # One record for all tags of an axis, not one operation per tag.
@@ -66,10 +67,12 @@ class TensorBoardView:
   def flush(self) -> None:
     """Makes the last rows visible."""
     if self._writer is not None:
-      self._writer.flush()
+      with as_storage_error(self._folder):
+        self._writer.flush()
 
   def close(self) -> None:
     """Closes the event file; a later row opens another."""
     if self._writer is not None:
-      self._writer.close()
-      self._writer = None
+      writer, self._writer = self._writer, None
+      with as_storage_error(self._folder):
+        writer.close()

@@ -13,9 +13,8 @@ from xtra_tf.variables.model_description import (
     load_model_description,
     save_model_description,
 )
-from xtra_tf.variables.storage import as_storage_error
 
 __all__ = [
-    'CheckpointInfo', 'ManifestedCheckpoints', 'as_storage_error', 'check_fits',
-    'copy_variables', 'load_model_description', 'resolve_checkpoint',
-    'restore_world_model', 'save_model_description', 'save_world_model']
+    'CheckpointInfo', 'ManifestedCheckpoints', 'check_fits', 'copy_variables',
+    'load_model_description', 'resolve_checkpoint', 'restore_world_model',
+    'save_model_description', 'save_world_model']

@@ -16,6 +16,7 @@ from xtra_tf.models.world_model import WorldModel
 from xtra_tf.runs import (
   Manifest,
   StageDirectory,
+  as_storage_error,
   make_folder,
   newest_manifest,
   write_manifest,
@@ -31,7 +32,6 @@ from xtra_tf.variables.model_description import (
   load_model_description,
   save_model_description,
 )
-from xtra_tf.variables.storage import as_storage_error
 
 # Where TF-Agents' Learner keeps the model of a WorldModelAgent.
 _MODEL_PATH = 'agent/world_model'

@@ -4,9 +4,7 @@ import contextlib
 import errno
 from typing import Iterator
 
-import tensorflow as tf
-
-from xtra_tf.runs import storage_error
+from xtra_tf.runs.atomic import storage_error
 
 
 @contextlib.contextmanager
@@ -19,6 +17,7 @@ def as_storage_error(path: str) -> Iterator[None]:
   Raises:
     StorageError: no space, no permission.
   """
+  import tensorflow as tf
   try:
     yield
   except tf.errors.ResourceExhaustedError as error:
