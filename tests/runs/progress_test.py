@@ -75,7 +75,7 @@ class PlainTest(absltest.TestCase):
     return self.console.file.getvalue().splitlines()
 
   def progress(self, **arguments):
-    return StageProgress('Teacher: [Alien]', console=self.console,
+    return StageProgress('Teacher: [alien]', console=self.console,
                          clock=self.clock, **arguments)
 
   def test_one_line_every_half_minute(self):
@@ -85,14 +85,14 @@ class PlainTest(absltest.TestCase):
         bar.update(second * 10, loss=1 / second)
     # Beginning, three in between, end; never wrapped to the width of 20.
     self.assertEqual(self.lines(), [
-        'Teacher: [Alien]: 0/1,000 updates (0%)',
-        'Teacher: [Alien]: 300/1,000 updates (30%), 10.0/s, 0:01:10 left, '
+        'Teacher: [alien]: 0/1,000 updates (0%)',
+        'Teacher: [alien]: 300/1,000 updates (30%), 10.0/s, 0:01:10 left, '
         'loss 0.03333',
-        'Teacher: [Alien]: 600/1,000 updates (60%), 10.0/s, 0:00:40 left, '
+        'Teacher: [alien]: 600/1,000 updates (60%), 10.0/s, 0:00:40 left, '
         'loss 0.01667',
-        'Teacher: [Alien]: 900/1,000 updates (90%), 10.0/s, 0:00:10 left, '
+        'Teacher: [alien]: 900/1,000 updates (90%), 10.0/s, 0:00:10 left, '
         'loss 0.01111',
-        'Teacher: [Alien]: 900/1,000 updates (90%), 10.0/s, in 0:01:30, '
+        'Teacher: [alien]: 900/1,000 updates (90%), 10.0/s, in 0:01:30, '
         'loss 0.01111'])
 
   def test_earlier_sessions_do_not_count_for_the_rate(self):
@@ -101,20 +101,21 @@ class PlainTest(absltest.TestCase):
       bar.update(560)
     self.assertEqual(
         self.lines()[1],
-        'Teacher: [Alien]: 560/1,000 updates (56%), 2.00/s, 0:03:40 left')
+        'Teacher: [alien]: 560/1,000 updates (56%), 2.00/s, 0:03:40 left')
+    self.assertEndsWith(self.lines()[2], '2.00/s, in 0:00:30')
 
   def test_no_rate_while_nothing_is_done(self):
     with self.progress(total=10) as bar:
       self.clock.now += 31
       bar.update(0, env_steps=50)
-    self.assertEqual(self.lines()[1], 'Teacher: [Alien]: 0/10 updates (0%), '
+    self.assertEqual(self.lines()[1], 'Teacher: [alien]: 0/10 updates (0%), '
                      'env steps 50')
 
   def test_nothing_to_do(self):
     with self.progress(total=0, unit='rows'):
       pass
     self.assertEqual(self.lines()[-1],
-                     'Teacher: [Alien]: 0/0 rows, in 0:00:00')
+                     'Teacher: [alien]: 0/0 rows, in 0:00:00')
 
   def test_an_error_passes_through_and_is_told(self):
     with self.assertRaises(KeyError):

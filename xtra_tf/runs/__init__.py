@@ -28,4 +28,5 @@ __all__ = [
     'StageDirectory', 'StageProgress', 'as_storage_error', 'check_free_space',
     'compare_settings', 'format_bytes', 'make_folder', 'newest_manifest',
     'read_incidents', 'read_json', 'read_metrics', 'record_incident',
-    'storage_error', 'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']
+    'storage_error', 'sweep_orphans', 'write_bytes', 'write_json',
+    'write_manifest']
