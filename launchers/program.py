@@ -89,6 +89,22 @@ def _guarded(main: Callable[[], int]) -> NoReturn:
           errors.EXIT_IO)
 
 
+def native_output_to(path: str) -> None:
+  """Sends what TensorFlow's and Reverb's native code says to a file.
+
+  They write start-up lines by the dozen to the process's standard error, which
+  no flag of theirs turns off. Python's own messages stay where they were.
+
+  Args:
+    path: appended to; its folder is made.
+  """
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  shown = os.fdopen(os.dup(2), 'w', buffering=1, encoding='utf-8')
+  with open(path, 'ab') as file:
+    os.dup2(file.fileno(), 2)
+  sys.stderr = shown
+
+
 def require_root_dir() -> str:
   """The flag's value; the one flag that has no default."""
   if not FLAGS.root_dir:

@@ -10,6 +10,7 @@ The same command goes on where it stopped. The last line that it prints is the
 path of the report.
 """
 
+import os
 import sys
 from typing import Dict
 
@@ -47,6 +48,8 @@ def main() -> int:
   """Runs what is left of the main job."""
   root_dir = program.require_root_dir()
   task_data = _task_data()
+  if not FLAGS.debug:
+    program.native_output_to(os.path.join(root_dir, 'logs', 'native.log'))
   from xtra_tf.experiments import local_run
   report = local_run.run_xtra(
       root_dir, gin_files=FLAGS.gin_file or [_DEFAULT_GIN_FILE],

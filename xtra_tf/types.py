@@ -103,6 +103,6 @@ class TrainingMetrics(NamedTuple):
   task_loss: tf.Tensor  # <float32>[T] mean weighted loss of each task's rows
   gradient_norm: tf.Tensor  # <float32>[] before clipping
   learning_rate: tf.Tensor  # <float32>[]
-  cosine: tf.Tensor  # <float32>[T] with the target's gradient; NaN if unmeasured
+  cosine: tf.Tensor  # <float32>[T] with the target's; NaN if unmeasured
   task_gradient_norm: tf.Tensor  # <float32>[T]; NaN if unmeasured
   finite: tf.Tensor  # <bool>[] loss and gradient are finite

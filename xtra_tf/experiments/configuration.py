@@ -13,7 +13,9 @@ from typing import Any, Dict, List, Optional, Sequence
 import gin
 
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.evaluation import EvaluationSettings as _EvaluationSettings
+from xtra_tf.evaluation.protocol import (
+  EvaluationSettings as _EvaluationSettings,
+)
 from xtra_tf.experiments import settings as _settings
 from xtra_tf.learners import LearnerSettings as _LearnerSettings
 from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
@@ -72,7 +74,7 @@ def find_gin_file(name: str) -> str:
       path = os.path.join(folder, candidate)
       if os.path.isfile(path):
         return path
-  known = []
+  known: List[str] = []
   for folder in gin_folders()[1:]:
     for parent, _, files in os.walk(folder):
       known.extend(os.path.relpath(os.path.join(parent, f), folder)
@@ -182,3 +184,8 @@ def resolve(configurable: Any, scope: Optional[str] = None,
     raise UsageError(f'Gin, {configurable.__name__}'
                      + (f' of stage {scope}' if scope else '')
                      + f': {text}') from error
+
+
+def discount_of(planner: Any) -> float:
+  """Factor per agent step; the search and the targets share it."""
+  return planner.discount

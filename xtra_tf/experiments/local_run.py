@@ -7,7 +7,9 @@ from typing import Mapping, Optional, Sequence
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.evaluation import Evaluator, ResultRecord, results, write_report
+from xtra_tf.evaluation import results
+from xtra_tf.evaluation.evaluator import Evaluator
+from xtra_tf.evaluation.results import ResultRecord
 from xtra_tf.experiments import configuration, roles, stages
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.runs import RunDirectory, RunLock, StageProgress, check_free_space
@@ -88,6 +90,7 @@ def _run_stages(run: StageRun) -> str:
   stages.train_from_scratch(run)
   evaluate_all(run)
   run.directory.write_config(operative=configuration.operative_text())
+  from xtra_tf.evaluation.report import write_report
   return write_report(run.directory.path)
 
 
@@ -116,4 +119,5 @@ def evaluate_all(run: StageRun) -> None:
         run=run.directory.run_id, stage=name, task=target.name,
         step=restored.step, env_steps=restored.env_steps, profile='fixed',
         codec='lossless', seeds=result.seeds, returns=result.returns,
-        lengths=result.lengths, truncated=result.truncated))
+        lengths=result.lengths, truncated=result.truncated),
+                   result.recording)

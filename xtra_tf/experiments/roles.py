@@ -14,7 +14,7 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.evaluation import EvaluationSettings
+from xtra_tf.evaluation.protocol import EvaluationSettings
 from xtra_tf.experiments import configuration
 from xtra_tf.experiments.settings import (
   STAGES,
@@ -140,14 +140,21 @@ def window_spec(task: TaskSpec, replay: ReplaySettings,
       target_shape=planner.target_shape(task.num_actions))
 
 
-def table_specs(tasks: Sequence[TaskSpec], rows: Sequence[int],
-                replay: ReplaySettings) -> Tuple[TableSpec, ...]:
-  """One table per task; a table serves once it could fill its rows."""
+def table_specs(tasks: Sequence[TaskSpec], settings: StageParts,
+                online: bool) -> Tuple[TableSpec, ...]:
+  """One table per task.
+
+  The played task's table serves once it has half of the steps before training:
+  a data set draws its first batches ahead, as soon as it may, and these should
+  not come from the first few steps alone.
+  """
+  first = max(1, settings.stage.start_env_steps // 2) if online else 1
+  replay = settings.replay
   return tuple(
       TableSpec(name=task.name, max_size=replay.max_size,
                 priority_exponent=replay.priority_exponent,
-                min_size=max(1, quota))
-      for task, quota in zip(tasks, rows))
+                min_size=1 if index else first)
+      for index, task in enumerate(tasks))
 
 
 def acting_specs(task: TaskSpec) -> Tuple[ts.TimeStep, Any]:

@@ -31,7 +31,7 @@ class TaskSettings:
   grayscale: bool = False
   stack: int = 4
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     # Gin may bind a list; a tuple is hashable and cannot be changed.
     object.__setattr__(self, 'sources', tuple(self.sources))
     if self.target in self.sources:
@@ -104,7 +104,7 @@ class StageSettings:
   evaluation_episodes: int = 4
   max_episode_steps: int = 27_000
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in ('updates', 'batch_size', 'num_envs', 'save_interval',
                  'log_interval', 'acting_update_period', 'max_episode_steps'):
       if getattr(self, name) < 1:

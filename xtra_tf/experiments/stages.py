@@ -7,7 +7,7 @@ and leaves a marker when it is done; a finished stage is not touched again.
 import time
 from typing import Any, Callable, Dict, Mapping, NamedTuple
 
-from xtra_tf.episodes import EpisodeLog
+from xtra_tf.episodes import OPTIONAL_COLUMNS, EpisodeLog, EpisodeLogWriter
 from xtra_tf.experiments import roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import quotas
@@ -94,11 +94,15 @@ def store_teacher_targets(run: StageRun, task: TaskSpec,
   model = roles.build_model(run.parts, run.parts.seed)
   restore_world_model(model, directory.path)
   teacher = TeacherPass(
-      model, run.parts.planner, task, settings.batch_size,
-      settings.noise_fraction, run.parts.seed)
+      model.initial_inference, run.parts.planner.bind(model.simulator()), task,
+      settings.batch_size, settings.noise_fraction, run.parts.seed)
+  writer = EpisodeLogWriter(
+      folder, task, OPTIONAL_COLUMNS, overlay=True,
+      provenance={'teacher': f'teacher/{task.name}', 'seed': run.parts.seed})
   with StageProgress(f'Teacher targets: {task.name}', total=log.num_rows,
                      unit='rows') as progress:
-    summary = teacher.run(log, folder, progress.update)
+    summary = teacher.run(log, writer, progress.update)
+  writer.close()
   return {'teacher_rows': summary.rows,
           'teacher_agreement': summary.agreement,
           'teacher_root_value': summary.mean_root_value}

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from xtra_tf import environments
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
-from xtra_tf.evaluation import Evaluator
+from xtra_tf.evaluation.evaluator import Evaluator
 from xtra_tf.experiments import roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.learners import TaskWeights
@@ -28,6 +28,7 @@ from xtra_tf.replay import (
   update_priorities,
 )
 from xtra_tf.runs import MetricsWriter, StageDirectory, StageProgress
+from xtra_tf.targets import TargetsFn
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.variables import (
   ManifestedCheckpoints,
@@ -40,6 +41,7 @@ from xtra_tf.workers import (
   MaximumPriority,
   StepLearner,
   Trainer,
+  TrainerHooks,
   TrainingSchedule,
 )
 
@@ -87,6 +89,13 @@ class Models:
   target: Optional[WorldModel] = None
   acting: Optional[WorldModel] = None
 
+  def need(self, name: str) -> WorldModel:
+    """An instance that this stage must have."""
+    model = getattr(self, name)
+    if model is None:
+      raise ValueError(f'This stage has no {name} model.')
+    return model
+
 
 def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
   """All instances start from the same weights."""
@@ -104,13 +113,14 @@ def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
   return models
 
 
-def _targets(parts: RunParts, plan: TrainingPlan, models: Models) -> Any:
+def _targets(parts: RunParts, plan: TrainingPlan,
+             models: Models) -> TargetsFn:
   if plan.targets == 'stored':
     return roles.stored_targets(parts, plan.stage, plan.tasks[0])
+  target = models.need('target')
   if plan.targets == 'finetuning':
-    return roles.finetuning_targets(parts, models.target, plan.rows)
-  return roles.reanalyzed_targets(
-      parts, plan.stage, models.target, plan.tasks[0])
+    return roles.finetuning_targets(parts, target, plan.rows)
+  return roles.reanalyzed_targets(parts, plan.stage, target, plan.tasks[0])
 
 
 def train(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
@@ -123,7 +133,7 @@ def train(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
   Returns:
     JSON-able facts about the stage: updates, env_steps.
   """
-  with contextlib.ExitStack() as stack:
+  with contextlib.closing(contextlib.ExitStack()) as stack:
     return _Session(parts, plan, stack).run()
 
 
@@ -166,8 +176,11 @@ class _Session:
                       start=int(self._train_step.numpy())),
         [task.name for task in plan.tasks], collector=collector,
         env_steps=self._env_steps, maximum_priority=self._maximum,
-        task_weights=self._task_weights, after_update=[self._publish],
-        evaluate=self._evaluation() if settings.evaluation_interval else None)
+        task_weights=self._task_weights, hooks=TrainerHooks(
+            after_update=self._publish,
+            table_is_ready=lambda: self._has_windows(server),
+            evaluate=(self._evaluation() if settings.evaluation_interval
+                      else None)))
     self._publish(int(self._train_step.numpy()))
     trainer.run()
     return {'updates': trainer.step, 'env_steps': trainer.env_steps}
@@ -185,7 +198,7 @@ class _Session:
     """Starts the embedded server and fills the offline tables."""
     plan = self._plan
     server = ReplayServer(
-        roles.table_specs(plan.tasks, plan.rows, self._settings.replay),
+        roles.table_specs(plan.tasks, self._settings, plan.online),
         self._window)
     self._stack.callback(server.stop)
     for index, task in enumerate(plan.tasks):
@@ -201,6 +214,11 @@ class _Session:
       self._env_steps.scatter_nd_update([[index]], [log.env_steps])
     return server
 
+  def _has_windows(self, server: ReplayServer) -> bool:
+    table = roles.table_specs(
+        self._plan.tasks, self._settings, self._plan.online)[0]
+    return server.sizes()[table.name] >= table.min_size
+
   def _build_collector(self, server: ReplayServer) -> Collector:
     """Opens the log, refills the table from it and starts the environments."""
     plan, stage = self._plan, self._settings.stage
@@ -214,14 +232,14 @@ class _Session:
     tables = [ReplayWriter(server.client(), task.name, self._window,
                            lambda: self._maximum.value)
               for _ in range(stage.num_envs)]
-    if any(log.env_steps for log in logs):
-      load_log(EpisodeLog(plan.directory.episodes, expected_task=task),
-               tables[0])
+    log = EpisodeLog(plan.directory.episodes, expected_task=task)
+    if log.num_steps:
+      load_log(log, tables[0])
     environment = environments.load(
         task, num_envs=stage.num_envs, seed=seed, training=True,
         max_episode_steps=stage.max_episode_steps)
     self._policy = roles.planning_policy(
-        self._parts, task, self._models.acting, greedy=False, seed=seed)
+        self._parts, task, self._models.need('acting'), greedy=False, seed=seed)
     collector = Collector(
         environment, self._policy, logs, tables, task.stack,
         warm_up_policy=(roles.random_policy(task, seed)
@@ -289,12 +307,12 @@ class _Session:
     plan, stage = self._plan, self._settings.stage
     settings = dataclasses.replace(
         self._parts.evaluation, episodes=stage.evaluation_episodes)
-    evaluator = Evaluator(plan.tasks[0], self._models.acting,
-                          self._parts.planner, settings)
+    acting = self._models.need('acting')
+    evaluator = Evaluator(plan.tasks[0], acting, self._parts.planner, settings)
 
     def evaluation(step: int, env_steps: int) -> Dict[str, float]:
       del env_steps
-      copy_variables(self._models.online, self._models.acting)
+      copy_variables(self._models.online, acting)
       result = evaluator.run()
       name = plan.tasks[0].name
       logging.info('%s, step %d: %s', plan.title, step, result.returns)

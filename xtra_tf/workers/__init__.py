@@ -4,4 +4,9 @@ from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.maximum_priority import MaximumPriority
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame
 from xtra_tf.workers.teacher_pass import TeacherPass, TeacherPassSummary
-from xtra_tf.workers.trainer import StepLearner, Trainer, TrainingSchedule
+from xtra_tf.workers.trainer import (
+    StepLearner,
+    Trainer,
+    TrainerHooks,
+    TrainingSchedule,
+)

@@ -73,11 +73,12 @@ class EpisodeRecorder:
     self._transition = tf.nest.map_structure(np.asarray, transition)
     time_step = self._transition[0]
     frame = time_step.observation['frame']
-    if self._frames is None:
-      self._frames = np.repeat(frame[:, None], self._stack, axis=1)
+    before = (np.repeat(frame[:, None], self._stack, axis=1)
+              if self._frames is None else self._frames)
+    frames = np.concatenate([before[:, 1:], frame[:, None]], axis=1)
     first = time_step.is_first()
-    self._frames = np.concatenate([self._frames[:, 1:], frame[:, None]], axis=1)
-    self._frames[first] = frame[first][:, None]
+    frames[first] = frame[first][:, None]
+    self._frames = frames
 
   def observe_info(self, info: Any) -> None:
     """Writes one row per slot of the transition observed last."""

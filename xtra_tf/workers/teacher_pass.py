@@ -1,15 +1,14 @@
 """A trained teacher goes over its task's data once and stores its targets."""
 
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Iterator, List, NamedTuple, Optional
 
 import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import Episode, EpisodeLog, EpisodeLogWriter, StepRow
-from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import observations
-from xtra_tf.planning.planner import Planner
 from xtra_tf.tasks import TaskSpec
+from xtra_tf.types import ModelOutput, SearchOutput
 
 
 class TeacherTargets(NamedTuple):
@@ -50,6 +49,8 @@ def segment_starts(episode: Episode) -> np.ndarray:
 
 def stacks_of(episode: Episode, stack: int) -> np.ndarray:
   """[R, S, *frame], oldest first; the first frame of a segment is repeated."""
+  if episode.observation is None:
+    raise ValueError(f'Episode {episode.number} has no observations.')
   starts = segment_starts(episode)
   rows = np.arange(len(starts))
   offsets = np.arange(-stack + 1, 1)
@@ -60,19 +61,29 @@ def stacks_of(episode: Episode, stack: int) -> np.ndarray:
 class TeacherPass:
   """Searches every observation of a log with a teacher, batch after batch."""
 
-  def __init__(self, world_model: WorldModel, planner: Planner, task: TaskSpec,
+  def __init__(self, encode: Callable[[tf.Tensor], ModelOutput],
+               search: Callable[..., SearchOutput], task: TaskSpec,
                batch_size: int, noise_fraction: float, seed: int):
+    """Initializes the pass.
+
+    Args:
+      encode: the teacher's initial inference on <float32>[B, H, W, S * C].
+      search: the planner's search, bound to the teacher.
+      task: whose data are gone over.
+      batch_size: B, observations searched at once.
+      noise_fraction: root noise of the searches.
+      seed: of noise and ties.
+    """
     self._task = task
     self._batch_size = batch_size
     self._seed = seed
     self._batches = 0
-    search = planner.bind(world_model.simulator())
     legal_actions = tf.tile(
         tf.constant(task.legal_mask())[None], [batch_size, 1])
 
     @tf.function(autograph=False)
     def look(frames: tf.Tensor, seed: tf.Tensor) -> TeacherTargets:
-      root = world_model.initial_inference(observations.stack_frames(frames))
+      root = encode(observations.stack_frames(frames))
       result = search(root, legal_actions,
                       tf.constant(noise_fraction, tf.float32), seed)
       return TeacherTargets(result.target, result.root_value, root.value)
@@ -82,11 +93,11 @@ class TeacherPass:
   def run(self, log: EpisodeLog, writer: EpisodeLogWriter,
           progress: Optional[Callable[[int], None]] = None
           ) -> TeacherPassSummary:
-    """Writes the targets of all episodes that the writer does not hold yet.
+    """Writes the targets of all episodes.
 
     Args:
       log: the task's data.
-      writer: the overlay log; episodes in the same order as in `log`.
+      writer: of a new overlay log.
       progress: called with the rows done so far.
 
     Returns:
@@ -94,6 +105,7 @@ class TeacherPass:
     """
     rows, agreed, real_rows, values = 0, 0.0, 0, 0.0
     for episode, targets in self._episodes(log):
+      writer.begin_episode(episode.number)
       for row in range(len(episode.real)):
         writer.append(_overlay_row(episode, targets, row))
       writer.end_episode(episode.end)
@@ -131,11 +143,6 @@ class TeacherPass:
 def _overlay_row(episode: Episode, targets: TeacherTargets,
                  row: int) -> StepRow:
   """The teacher's word on one row; the data's own columns stay."""
-  kept: Dict[str, object] = {
-      name: getattr(episode, name)[row]
-      for name in ('action', 'reward', 'raw_reward', 'terminal', 'truncated',
-                   'life_loss', 'real', 'env_step')}
-  return StepRow(observation=None, search=targets.search[row],
-                 root_value=float(targets.root_value[row]),
-                 bootstrap_value=float(targets.bootstrap_value[row]),
-                 has_search=True, **kept)
+  return episode._replace(observation=None).row(row)._replace(
+      search=targets.search[row], root_value=float(targets.root_value[row]),
+      bootstrap_value=float(targets.bootstrap_value[row]), has_search=True)

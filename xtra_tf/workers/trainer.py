@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.train import learner as tf_agents_learner
 
-from xtra_tf.errors import NonFiniteError
+from xtra_tf.errors import NonFiniteError, UsageError
 from xtra_tf.learners import TaskWeights
 from xtra_tf.runs import MetricsWriter, StageProgress
 from xtra_tf.variables import ManifestedCheckpoints
@@ -74,6 +74,25 @@ class TrainingSchedule:
     return min(self.env_steps, int(earned))
 
 
+def _nothing(step: int) -> None:
+  del step
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerHooks:
+  """What a stage does besides gradient steps.
+
+  Attributes:
+    after_update: called with the step after each update (publish weights).
+    table_is_ready: whether the played task's table can serve batches; until
+      then the collector goes on, for a batch would be waited for in vain.
+    evaluate: (step, env_steps) -> scalars to log, at evaluation points.
+  """
+  after_update: Callable[[int], None] = _nothing
+  table_is_ready: Callable[[], bool] = lambda: True
+  evaluate: Optional[Callable[[int, int], Dict[str, float]]] = None
+
+
 class Trainer:
   """Runs one stage's gradient steps, with acting where there is a collector."""
 
@@ -84,9 +103,7 @@ class Trainer:
                env_steps: Optional[tf.Variable] = None,
                maximum_priority: Optional[MaximumPriority] = None,
                task_weights: Optional[TaskWeights] = None,
-               after_update: Sequence[Callable[[int], None]] = (),
-               evaluate: Optional[
-                   Callable[[int, int], Dict[str, float]]] = None):
+               hooks: Optional[TrainerHooks] = None) -> None:
     """Initializes the trainer.
 
     Args:
@@ -101,8 +118,7 @@ class Trainer:
         data set computes ages; the target's is kept up to date here.
       maximum_priority: kept up to date with the target's priorities.
       task_weights: logged with every row, where there are offline tasks.
-      after_update: called with the step after each update (publish weights).
-      evaluate: (step, env_steps) -> scalars to log, at evaluation points.
+      hooks: what else is to be done, and when.
     """
     self._learner = learner
     self._schedule = schedule
@@ -112,8 +128,8 @@ class Trainer:
     self._tasks = list(tasks)
     self._collector = collector
     self._env_steps = env_steps
-    self._after_update = list(after_update)
-    self._evaluate = evaluate
+    self._hooks = hooks or TrainerHooks()
+    self._ready = collector is None
     self._maximum_priority = maximum_priority or MaximumPriority()
     self._task_weights = task_weights
     self._pending: List[Any] = []
@@ -156,7 +172,7 @@ class Trainer:
     if self._collector is None:
       return
     allowed = self._schedule.allowed_env_steps(self.step)
-    while self._collector.env_steps < allowed:
+    while self._collector.env_steps < allowed or self._lacks_data():
       for game in self._collector.collect(1):
         self._metrics.write(self.step, self._collector.env_steps, {
             f'collect/{self._tasks[0]}/return_raw': game.raw_return,
@@ -169,6 +185,18 @@ class Trainer:
       self._env_steps.scatter_update(tf.IndexedSlices(
           tf.constant([self._collector.env_steps], tf.int64), [0]))
 
+  def _lacks_data(self) -> bool:
+    """Whether learning must wait for the collector; asked until it need not."""
+    if not self._ready:
+      self._ready = self._hooks.table_is_ready()
+    if not self._ready and self.env_steps >= self._schedule.env_steps:
+      raise UsageError(
+          f'After all {self.env_steps} environment steps of the stage the '
+          f'table of {self._tasks[0]} still has too few windows to train on. '
+          'Expected more environment steps (ENV_STEPS) or fewer environments '
+          '(StageSettings.num_envs).')
+    return not self._ready
+
   def _learn(self) -> None:
     """One gradient step and what is due after it."""
     loss_info = self._learner.run(1)
@@ -179,15 +207,15 @@ class Trainer:
     self._pending.append(loss_info)
     extra = loss_info.extra
     self._maximum_priority.update(extra.priority[extra.task == 0])
-    for publish in self._after_update:
-      publish(step)
+    self._hooks.after_update(step)
     if step % self._schedule.log_interval == 0:
       self._flush()
-    interval = self._schedule.evaluation_interval
-    if self._evaluate and interval and (
+    interval, evaluate = (self._schedule.evaluation_interval,
+                          self._hooks.evaluate)
+    if evaluate is not None and interval and (
         step % interval == 0 and step < self._schedule.updates):
       self._metrics.write(
-          step, self.env_steps, self._evaluate(step, self.env_steps))
+          step, self.env_steps, evaluate(step, self.env_steps))
     if step % self._schedule.save_interval == 0:
       self._flush()
       self.save()
