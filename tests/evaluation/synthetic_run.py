@@ -35,7 +35,8 @@ def _losses(random: np.random.Generator, progress: float,
   row = {f'loss/{name}': start * factor * (0.35 + 0.65 * np.exp(-4 * progress))
          + 0.06 * random.normal() for name, start in _LOSS_PARTS.items()}
   row['loss/consistency'] = -4.6 * (1 - np.exp(-6 * progress))
-  row['optim/gradient_norm'] = 2.5 * np.exp(-2 * progress) + random.gamma(2., .2)
+  row['optim/gradient_norm'] = (
+      2.5 * np.exp(-2 * progress) + random.gamma(2., .2))
   row['optim/learning_rate'] = 0.2 * min(1., 8 * progress)
   row['replay/priority_mean'] = 0.3 * np.exp(-progress) + random.gamma(2., .02)
   row['speed/updates_per_second'] = 5.2 + 0.3 * random.normal()
@@ -55,14 +56,16 @@ def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
   random = np.random.default_rng(seed)
   stage = directory.stage(kind, task)
   online = kind in ('data', 'finetune', 'scratch')
-  weights = {source: 1. for source in sources}
+  weights = dict.fromkeys(sources, 1.)
   name = stage.name
   directory.record_stage(name, 'running')
   level = {'data': 10., 'finetune': 11., 'scratch': 9.}.get(kind, 0.)
   with MetricsWriter(stage.metrics_file('learner')) as writer:
     for step in range(20, UPDATES + 1, 20):
       progress = step / UPDATES
-      env_steps = int(ENV_STEPS * min(1., 0.25 + progress)) if online else 0
+      env_steps = 0
+      if online:
+        env_steps = int(ENV_STEPS * min(1., 0.25 + 0.8 * progress))
       if online and random.random() < 0.7:
         writer.write(step, env_steps, _games(random, task, progress, level))
       row = _losses(random, progress, 1.2 if kind == 'scratch' else 1.)
@@ -122,7 +125,8 @@ def write_run(root: str, target: str = 'Assault',
         returns=21. * random.poisson(level, 8),
         lengths=random.integers(400, 900, 8), truncated=[False] * 8,
         statistics={'root_value': 1.9, 'max_depth': 3.2, 'mean_depth': 1.9,
-                    'visit_entropy': 1.31, 'prior_to_visit_kl': 0.22}),
+                    'visit_entropy': 1.31, 'prior_to_visit_kl': 0.22},
+        seconds=31.5 + level),
                    recording if kind == 'finetune' else None)
   record_incident(directory.stage('student').logs, 'older-checkpoint',
                   damaged='train/manifests/600.json', used=400)

@@ -10,7 +10,7 @@ from tf_agents.trajectories import time_step as ts
 
 from xtra_tf import environments
 from xtra_tf.evaluation.protocol import EvaluationSettings, search_sizes
-from xtra_tf.evaluation.results import Recording
+from xtra_tf.evaluation.results import Recording, ResultRecord
 from xtra_tf.policies import PlanningPolicy
 from xtra_tf.tasks import TaskSpec
 
@@ -28,6 +28,16 @@ class EvaluationResult(NamedTuple):
   recording: Recording  # the game with the (lower) median return
   searches: int  # states that were searched
   seconds: float  # wall clock, tracing included
+
+  def record(self, *, run: str, stage: str, task: str, step: int,
+             env_steps: int, profile: str = 'fixed',
+             codec: str = 'lossless') -> ResultRecord:
+    """The line of results.jsonl that tells of this evaluation."""
+    return ResultRecord(
+        run=run, stage=stage, task=task, step=step, env_steps=env_steps,
+        profile=profile, codec=codec, seeds=self.seeds, returns=self.returns,
+        lengths=self.lengths, truncated=self.truncated,
+        statistics=self.statistics, seconds=round(self.seconds, 3))
 
 
 class _Game:

@@ -1,7 +1,8 @@
 """One look for all figures: colours of methods and tasks, axes, saving."""
 
+import functools
 import io
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 import numpy as np
 
-WIDTH = 9.2  # inches, all figures
+WIDTH = 9.2  # inches, of a figure as wide as the page
 _DPI = 150
 
 INK = '#22262b'
@@ -48,8 +49,19 @@ def task_colors(tasks: Sequence[str]) -> Dict[str, str]:
           for index, task in enumerate(tasks)}
 
 
-def panels(rows: int, columns: int, height: float, **kwargs: Any
-           ) -> Tuple[Figure, np.ndarray]:
+def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
+  """Lets a function draw under our settings, and leaves the user's alone."""
+
+  @functools.wraps(draw)
+  def under_settings(*args: Any, **kwargs: Any) -> Any:
+    with matplotlib.rc_context(_SETTINGS):
+      return draw(*args, **kwargs)
+
+  return under_settings
+
+
+def panels(rows: int, columns: int, height: float, width: float = WIDTH,
+           **kwargs: Any) -> Tuple[Figure, np.ndarray]:
   """A figure of `rows` x `columns` axes, and the axes <object>[rows, columns].
 
   No pyplot: that would keep every figure alive in a global list.
@@ -58,22 +70,21 @@ def panels(rows: int, columns: int, height: float, **kwargs: Any
     rows: of panels.
     columns: of panels.
     height: of the figure, inches.
+    width: of the figure, inches.
     **kwargs: to `Figure.subplots`.
   """
-  with matplotlib.rc_context(_SETTINGS):
-    figure = Figure(figsize=(WIDTH, height), layout='constrained')
-    axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
+  figure = Figure(figsize=(width, height), layout='constrained')
+  axes = figure.subplots(rows, columns, squeeze=False, **kwargs)
   for axis in axes.flat:
     axis.tick_params(length=0)
   return figure, axes
 
 
+@styled
 def to_png(figure: Figure) -> bytes:
   """The figure as PNG, free of dates and versions: equal data, equal bytes."""
   buffer = io.BytesIO()
-  with matplotlib.rc_context(_SETTINGS):
-    figure.savefig(buffer, format='png', dpi=_DPI,
-                   metadata={'Software': None})
+  figure.savefig(buffer, format='png', dpi=_DPI, metadata={'Software': None})
   return buffer.getvalue()
 
 

@@ -56,11 +56,9 @@ def score(value: Optional[float]) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-  """part / whole, e.g. 2 %, 0.5 % or 100 %."""
+  """part / whole, e.g. 2 %, 12.5 %, 0.7 % or 100 %."""
   share = 100 * part / whole
-  if share >= 10 or share == int(share):
-    return f'{share:,.0f} %'
-  return f'{share:.1g} %' if share < 1 else f'{share:.1f} %'
+  return f'{share:.1g} %' if share < 1 else f'{share:.3g} %'
 
 
 def duration(seconds: Optional[float]) -> str:

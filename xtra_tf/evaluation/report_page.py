@@ -106,6 +106,7 @@ def render(run: RunFiles, folder: str) -> str:
       'commands': list(dict.fromkeys(
           s.get('command', '') for s in run.record.get('sessions', ()))),
       'evaluation_seeds': sorted({s for r in run.results for s in r.seeds}),
+      'same_seeds': len({r.seeds for r in run.results}) == 1,
   }
   beside.remove_stale()
   environment = jinja2.Environment(
@@ -193,12 +194,12 @@ def _animation_caption(kind: str, recording: Any,
   length = len(recording.actions)
   part = ('the whole game' if made.steps == length else
           f'its first {made.steps:,} agent steps')
-  pace = ('every agent step' if made.stride == 1 else
-          f'every {made.stride}th agent step')
+  pace = ('each agent step' if made.stride == 1 else
+          f'one in {made.stride} agent steps')
   return (f'{report_tables.NAMES[kind]}: evaluation game '
           f'{recording.seed_index}, the one with the median score '
           f'({formatting.score(recording.raw_return)} in '
           f'{formatting.counted(length, "agent step")}'
           f'{", cut by the step limit" if recording.truncated else ""}). '
-          f'Shown: {part}, {pace}. Played again from its recorded actions; the '
-          'raw rewards agree.')
+          f'Shown: {part}, {pace}, played again from the recorded actions; the '
+          'rewards agree.')

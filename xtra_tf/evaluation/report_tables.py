@@ -191,8 +191,14 @@ def stages(run: RunFiles) -> Table:
         formatting.number(stage.updates),
         formatting.number(stage.env_steps or None),
         formatting.number(updates_per_second(stage))])
-  total = sum(stage.seconds for stage in run.stages.values())
-  rows.append(['all stages', '', '', formatting.duration(total), '', '', ''])
+  for kind in METHODS:
+    record = run.final_result(kind)
+    if record is not None and record.seconds:
+      rows.append([f'final evaluation of {kind}', 'done', '',
+                   formatting.duration(record.seconds), '',
+                   formatting.number(sum(record.lengths)), ''])
+  total = run.seconds
+  rows.append(['all', '', '', formatting.duration(total), '', '', ''])
   return Table('stages', (
       'Stage', 'State', 'Sessions', 'Wall clock', 'Gradient steps',
       'Environment steps', 'Median gradient steps per second'), rows, 2)

@@ -136,6 +136,5 @@ def incidents(run: RunFiles) -> List[str]:
 
 
 def duration_of(run: RunFiles) -> Optional[str]:
-  """Wall clock of all stages together."""
-  total = sum(stage.seconds for stage in run.stages.values())
-  return formatting.duration(total) if total else None
+  """Wall clock of all stages and evaluations on the target together."""
+  return formatting.duration(run.seconds) if run.seconds else None

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, List, Mapping, Optional, Tuple
 
 from xtra_tf.errors import DataFileError
 from xtra_tf.runs import make_folder, read_json, storage_error, write_json
@@ -66,6 +66,7 @@ class ResultRecord:
     truncated: whether the step limit ended the episode.
     statistics: means over all searches, e.g. `visit_entropy`; None where a
       mean is not finite, which JSON cannot say.
+    seconds: wall clock of the evaluation.
     recording: path of the recorded episode relative to the results file's
       folder, or ''.
   """
@@ -80,8 +81,9 @@ class ResultRecord:
   returns: Tuple[float, ...]
   lengths: Tuple[int, ...]
   truncated: Tuple[bool, ...]
-  statistics: Dict[str, Optional[float]] = dataclasses.field(
+  statistics: Mapping[str, Optional[float]] = dataclasses.field(
       default_factory=dict)
+  seconds: float = 0.
   recording: str = ''
 
   def __post_init__(self) -> None:

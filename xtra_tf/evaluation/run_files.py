@@ -178,6 +178,12 @@ class RunFiles:
     found = [r for r in self.results if r.stage.split('/')[0] == kind]
     return max(found, key=lambda r: r.step) if found else None
 
+  @property
+  def seconds(self) -> float:
+    """Wall clock of all stages and of the evaluations after them."""
+    return (sum(stage.seconds for stage in self.stages.values())
+            + sum(record.seconds for record in self.results))
+
   def recording(self, record: ResultRecord) -> Optional[Recording]:
     """The recorded game of an evaluation; None (and a problem) without."""
     path = os.path.join(self.root, 'eval', 'results.jsonl')

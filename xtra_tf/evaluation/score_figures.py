@@ -15,12 +15,15 @@ from xtra_tf.evaluation.run_files import RunFiles, StageFiles
 _FAR = 1.2
 _JITTER = 0.24  # of a bar's height, for the dots of single games
 _GAMES_SMOOTHED = 10
+_BARS_WIDTH = 7.  # inches; the animation stands beside
 
 
+@style.styled
 def score_bars(run: RunFiles, comparison: Comparison) -> Figure:
   """Mean score of each method, every game as a dot, with reference lines."""
   shown = [m for m in comparison.methods if m.record is not None]
-  figure, axes = style.panels(1, 1, 1.5 + 0.62 * len(shown))
+  figure, axes = style.panels(1, 1, 1.2 + 0.66 * len(shown),
+                              width=_BARS_WIDTH)
   axis = axes[0, 0]
   values = [r for m in shown for r in m.returns] + [0.]
   low, high = min(values), max(values)
@@ -84,6 +87,7 @@ def _split_references(comparison: Comparison, low: float, high: float
   return near, far
 
 
+@style.styled
 def learning_curves(run: RunFiles, comparison: Comparison) -> Figure:
   """Training games and evaluations of both online stages, by env steps."""
   figure, axes = style.panels(1, 1, 3.9)
@@ -161,6 +165,7 @@ def _evaluation_points(axis: Axes, run: RunFiles, kind: str,
   seen.extend(points.values())
 
 
+@style.styled
 def offline_returns(run: RunFiles) -> Optional[Figure]:
   """Games that made the offline data, one panel a source; None without."""
   found = [task for task in run.sources if len(run.stage('data', task).series(

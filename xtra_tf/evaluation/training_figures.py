@@ -1,9 +1,11 @@
 """Figures of training: task weights, losses, optimization, search, time."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+import textwrap
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 import numpy as np
 
 from xtra_tf.evaluation import figure_style as style
@@ -37,6 +39,7 @@ def measuring_windows(run: RunFiles, last: float
           for begin in range(start, int(last), period)]
 
 
+@style.styled
 def task_weights(run: RunFiles) -> Optional[Figure]:
   """Weights, cosines and gradient norms of the offline tasks over time."""
   stage = run.stage('finetune', run.target)
@@ -90,7 +93,7 @@ def _task_lines(axis: Axes, run: RunFiles, stage: StageFiles,
     else:
       axis.plot(steps, values, color=color, linewidth=1, alpha=0.5)
       axis.plot(steps, values, color=color, linestyle='', marker='o',
-                markersize=3.4, markeredgewidth=0)
+                markersize=3.4, markeredgewidth=0, clip_on=False)
     ends.append((values[-1], task, color))
   return ends
 
@@ -110,6 +113,7 @@ def _stage_lines(run: RunFiles) -> Dict[str, List[Tuple[StageFiles, str, str]]]:
   }
 
 
+@style.styled
 def _grid(run: RunFiles, tags: Mapping[str, str], x_label: str
           ) -> Optional[Figure]:
   """Small multiples: a row per kind of stage, a column per tag."""
@@ -128,10 +132,11 @@ def _grid(run: RunFiles, tags: Mapping[str, str], x_label: str
       if axis in axes[-1]:
         axis.set_xlabel(x_label)
     row[0].set_ylabel(title, fontsize=9, color=style.INK, fontweight='bold')
-    handles = [row[0].plot([], [], color=color, label=label)[0]
+    handles = [row[0].plot([], [], color=color,
+                           label=textwrap.fill(label, 14))[0]
                for _, label, color in stages]
     row[-1].legend(handles=handles, loc='center left', bbox_to_anchor=(1, 0.5),
-                   handlelength=1.2)
+                   handlelength=1.2, fontsize=8)
   return figure
 
 
@@ -169,6 +174,7 @@ def search(run: RunFiles) -> Optional[Figure]:
   return _grid(run, tags, _STEPS) if tags else None
 
 
+@style.styled
 def stage_times(run: RunFiles) -> Optional[Figure]:
   """Wall clock of each stage, in the order in which they ran."""
   stages = [stage for stage in run.stages.values() if stage.seconds > 0]
@@ -196,9 +202,8 @@ def stage_times(run: RunFiles) -> Optional[Figure]:
   return figure
 
 
-def _multiples(unit: float, last: float) -> Any:
+def _multiples(unit: float, last: float) -> MultipleLocator:
   """Ticks at round multiples of a unit of time."""
-  from matplotlib.ticker import MultipleLocator
   steps = [m for m in (0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120)
            if last / (m * unit) <= 9]
   return MultipleLocator(unit * (steps[0] if steps else last / unit / 8))

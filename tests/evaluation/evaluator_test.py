@@ -1,0 +1,126 @@
+"""Tests of the evaluator on tiny games, with small models."""
+
+import numpy as np
+import tensorflow as tf
+
+from xtra_tf import environments, tasks
+from xtra_tf.errors import UsageError
+from xtra_tf.evaluation import (
+    EvaluationSettings,
+    Evaluator,
+    evaluate,
+    results,
+)
+from xtra_tf.testing.linear_world_model import LinearWorldModel
+from xtra_tf.testing.prior_planner import PriorPlanner
+
+_EPISODES = 6
+
+
+class EvaluatorTest(tf.test.TestCase):
+
+  @classmethod
+  def setUpClass(cls):
+    super().setUpClass()
+    cls.task = tasks.get_task('tiny:catch')
+    *space, channels = cls.task.observation_shape
+    cls.model = LinearWorldModel((*space, channels * cls.task.stack),
+                                 num_actions=cls.task.num_actions, seed=1)
+    cls.settings = EvaluationSettings(episodes=_EPISODES)
+    cls.evaluator = Evaluator(cls.task, cls.model, PriorPlanner(), cls.settings)
+    cls.seen = []
+    cls.result = cls.evaluator.run(
+        progress=lambda done, **fields: cls.seen.append((done, fields)))
+
+  def test_one_entry_per_game(self):
+    for column in self.result[:4]:
+      self.assertLen(column, _EPISODES)
+    self.assertFalse(any(self.result.truncated))
+    self.assertGreater(min(self.result.lengths), 0)
+
+  def test_seeds_are_the_evaluation_games(self):
+    self.assertEqual(self.result.seeds, tuple(range(_EPISODES)))
+
+  def test_equal_weights_give_equal_results(self):
+    again = self.evaluator.run()
+    self.assertEqual(again._replace(seconds=0.),
+                     self.result._replace(seconds=0.))
+
+  def test_other_weights_give_other_results(self):
+    before = self.model.policy_head.numpy()
+    self.model.policy_head.assign(-before)
+    try:
+      other = self.evaluator.run()
+    finally:
+      self.model.policy_head.assign(before)
+    self.assertNotEqual(other.recording, self.result.recording)
+
+  def test_games_do_not_depend_on_who_plays_beside(self):
+    """One game at a time, the batch never shrinks: the slow obvious twin."""
+    alone = evaluate(
+        self.task, self.model, PriorPlanner(),
+        EvaluationSettings(episodes=_EPISODES, batch_size=1))
+    self.assertEqual(alone.returns, self.result.returns)
+    self.assertEqual(alone.lengths, self.result.lengths)
+    self.assertEqual(alone.seeds, self.result.seeds)
+    self.assertEqual(alone.recording, self.result.recording)
+    self.assertEqual(alone.searches, self.result.searches)
+    for name, mean in self.result.statistics.items():
+      self.assertAllClose(alone.statistics[name], mean, rtol=1e-4, msg=name)
+
+  def test_only_playing_games_are_searched(self):
+    self.assertEqual(self.result.searches, sum(self.result.lengths))
+
+  def test_each_batch_size_is_traced_once(self):
+    self.evaluator.run()
+    traced = self.evaluator._act.experimental_get_tracing_count()
+    self.assertLessEqual(traced, 4)  # of 8, 4, 2, 1
+
+  def test_recording_is_the_lower_median_and_can_be_played_again(self):
+    recording = self.result.recording
+    self.assertEqual(recording.raw_return,
+                     sorted(self.result.returns)[(_EPISODES - 1) // 2])
+    self.assertEqual(recording.raw_return,
+                     self.result.returns[recording.seed_index])
+    pictures = environments.render_game(
+        self.task, recording.seed_index, recording.actions,
+        recording.raw_rewards)
+    self.assertLen(pictures, len(recording.actions) + 1)
+
+  def test_statistics_name_all_that_a_search_tells(self):
+    self.assertCountEqual(self.result.statistics, (
+        'root_value', 'max_depth', 'mean_depth', 'visit_entropy',
+        'prior_to_visit_kl'))
+    self.assertTrue(np.isfinite(list(self.result.statistics.values())).all())
+
+  def test_progress_ends_with_all_games(self):
+    counts = [done for done, _ in self.seen]
+    self.assertEqual(counts, sorted(counts))
+    done, fields = self.seen[-1]
+    self.assertEqual(done, _EPISODES)
+    self.assertEqual(fields['steps'], sum(self.result.lengths))
+    self.assertAllClose(fields['return'], np.mean(self.result.returns))
+
+  def test_step_limit_truncates(self):
+    result = evaluate(self.task, self.model, PriorPlanner(),
+                      EvaluationSettings(episodes=2, max_episode_steps=3))
+    self.assertEqual(result.lengths, (3, 3))
+    self.assertEqual(result.truncated, (True, True))
+    self.assertTrue(result.recording.truncated)
+
+  def test_result_becomes_a_line_of_the_results_file(self):
+    record = self.result.record(run='r', stage='student', task=self.task.name,
+                                step=5, env_steps=0)
+    path = self.create_tempfile().full_path
+    results.append(path, record, self.result.recording)
+    read = results.read(path)[0]
+    self.assertEqual(read.returns, self.result.returns)
+    self.assertEqual(results.read_recording(path, read), self.result.recording)
+
+  def test_settings_are_checked(self):
+    with self.assertRaisesRegex(UsageError, 'episodes is 0'):
+      EvaluationSettings(episodes=0)
+
+
+if __name__ == '__main__':
+  tf.test.main()
