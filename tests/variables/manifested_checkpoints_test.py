@@ -178,7 +178,10 @@ class ManifestedCheckpointsTest(parameterized.TestCase, tf.test.TestCase):
     self.begin().save(1)
     moved = self.path + '-moved'
     os.rename(self.path, moved)
-    self.assertEqual(Session(moved).build_learner().restored, (1, 1))
+    session = Session(moved)
+    with open(os.path.join(session.checkpoints.directory, 'checkpoint')) as f:
+      self.assertNotIn(moved, f.read())  # it can be moved once more
+    self.assertEqual(session.build_learner().restored, (1, 1))
 
   def test_commit_without_save(self):
     session = self.begin()
