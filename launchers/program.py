@@ -66,12 +66,22 @@ def run(main: Callable[[], int]) -> NoReturn:
   raise AssertionError('app.run does not return')
 
 
+def _hush_gym() -> None:
+  """TF-Agents imports the old gym, which prints an advertisement; not ours."""
+  try:
+    from gym_notices import notices
+  except ImportError:
+    return
+  notices.notices.clear()
+
+
 def _guarded(main: Callable[[], int]) -> NoReturn:
   # TensorFlow's and Reverb's native start-up lines say nothing to a user.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('GLOG_minloglevel', '2')
   if not FLAGS.debug:
     logging.set_verbosity(logging.ERROR)
+  _hush_gym()
   from xtra_tf import errors  # pylint: disable=import-outside-toplevel
   try:
     sys.exit(main())

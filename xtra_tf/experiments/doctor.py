@@ -91,6 +91,34 @@ def run_checks(root_dir: Optional[str] = None) -> List[Check]:
   return checks
 
 
+def startup_checks(root_dir: str, atari: bool) -> List[Check]:
+  """The findings that would spoil a run without a word; under two seconds.
+
+  Args:
+    root_dir: of the run.
+    atari: whether Atari games are to be played.
+
+  Returns:
+    One line per check.
+  """
+  checks = [
+      _check('typing-extensions 4.5.0',
+             lambda: version_is('typing-extensions', '4.5.0'), _REINSTALL),
+      _check('pkg_resources', lambda: imports('pkg_resources', 'setuptools'),
+             'TensorBoard needs setuptools below 81. ' + _REINSTALL),
+      _check('TensorFlow 2.15', lambda: imports('tensorflow', version='2.15.'),
+             _REINSTALL),
+      _check('Reverb 0.14',
+             lambda: imports('reverb', 'dm-reverb', '0.14.'), _REINSTALL),
+      _check('free port', free_port,
+             'Let this user bind ports on the loopback interface.'),
+      _check('Reverb checkpoints', lambda: reverb_folders(root_dir),
+             'Move everything else out of that folder.')]
+  if atari:
+    checks.append(_check('Atari emulator', atari_emulator, _REINSTALL))
+  return checks
+
+
 def _resources(place: str, root_dir: Optional[str]) -> List[Check]:
   checks = [
       _check('free port', free_port,

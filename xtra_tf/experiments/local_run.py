@@ -5,14 +5,21 @@ import shlex
 import sys
 from typing import Mapping, Optional, Sequence
 
+from rich.console import Console
+
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.evaluation import results
-from xtra_tf.evaluation.evaluator import Evaluator
-from xtra_tf.evaluation.results import ResultRecord
-from xtra_tf.experiments import configuration, roles, stages
+from xtra_tf.evaluation import Evaluator, ResultRecord, results, write_report
+from xtra_tf.experiments import configuration, doctor, roles, stages
 from xtra_tf.experiments.stages import StageRun
-from xtra_tf.runs import RunDirectory, RunLock, StageProgress, check_free_space
+from xtra_tf.runs import (
+  RunDirectory,
+  RunLock,
+  StageProgress,
+  check_free_space,
+  compare_settings,
+  write_bytes,
+)
 from xtra_tf.variables import restore_world_model
 
 # Checkpoints, logs and the report of the smallest run; larger ones say more.
@@ -44,27 +51,79 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   task_data = dict(task_data or {})
   check_task_data(parts, task_data)
   check_free_space(root_dir, _MINIMUM_FREE_BYTES)
+  check_machine(parts, root_dir)
   directory = RunDirectory(root_dir)
   settings = {**configuration.bound_values(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
+  report = finished_report(directory, settings)
+  if report is not None:
+    Console().print(f'This run is finished: {directory.path}', soft_wrap=True,
+                    highlight=False)
+    return report
   with RunLock(directory):
     directory.begin(settings, seed=seed, command=command_line(),
                     accept_changes=accept_config_change)
     directory.write_config(given=configuration.config_text())
+    lock = lock_file()
+    if lock is not None:
+      with open(lock, 'rb') as file:
+        write_bytes(os.path.join(directory.config, 'requirements.lock'),
+                    file.read())
     run = StageRun(parts, directory, task_data)
     try:
-      report = _run_stages(run)
+      _run_stages(run)
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise
     directory.finish('done')
-  return report
+    return write_report(directory.path)
+
+
+def finished_report(directory: RunDirectory,
+                    settings: Mapping[str, str]) -> Optional[str]:
+  """Path of the report of a run that is finished with these very settings.
+
+  Args:
+    directory: of the run.
+    settings: as asked for now.
+
+  Returns:
+    None if there is anything left to do, or settings differ.
+  """
+  page = os.path.join(directory.report, 'index.html')
+  if not os.path.isfile(directory.run_json) or not os.path.isfile(page):
+    return None
+  record = directory.record
+  if record['state'] != 'done' or compare_settings(
+      record['settings'], settings):
+    return None
+  return page
 
 
 def command_line() -> str:
   """The command as typed, fit to be pasted."""
   program = os.path.basename(sys.argv[0] or 'python')
   return shlex.join(['python', program, *sys.argv[1:]])
+
+
+def check_machine(parts: roles.RunParts, root_dir: str) -> None:
+  """Refuses an installation that would spoil the run without a word.
+
+  Raises:
+    UsageError: naming the first finding and what to do.
+  """
+  atari = parts.target.family == 'atari'
+  for check in doctor.startup_checks(root_dir, atari):
+    if not check.ok:
+      raise UsageError(f'{check.name}: found {check.found}. {check.advice} '
+                       '`python -m launchers.doctor` looks at everything.')
+
+
+def lock_file() -> Optional[str]:
+  """Path of the checkout's locked versions; None where it is installed."""
+  package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+  path = os.path.join(os.path.dirname(package), 'requirements.lock')
+  return path if os.path.isfile(path) else None
 
 
 def check_task_data(parts: roles.RunParts,
@@ -80,7 +139,7 @@ def check_task_data(parts: roles.RunParts,
     EpisodeLog(folder, expected_task=task).verify()
 
 
-def _run_stages(run: StageRun) -> str:
+def _run_stages(run: StageRun) -> None:
   for task in run.parts.sources:
     stages.make_source_data(run, task)
   for task in run.parts.sources:
@@ -90,8 +149,6 @@ def _run_stages(run: StageRun) -> str:
   stages.train_from_scratch(run)
   evaluate_all(run)
   run.directory.write_config(operative=configuration.operative_text())
-  from xtra_tf.evaluation.report import write_report
-  return write_report(run.directory.path)
 
 
 def evaluate_all(run: StageRun) -> None:

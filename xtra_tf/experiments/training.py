@@ -163,7 +163,7 @@ class _Session:
     save_model_description(plan.directory.path, self._parts.description)
     server = self._start_server()
     collector = self._build_collector(server) if plan.online else None
-    learner = self._build_learner(server)
+    learner = self._build_learner(server, checkpoints)
     if manifest is not None and self._models.acting is not None:
       copy_variables(self._models.online, self._models.acting)
     metrics = MetricsWriter(
@@ -255,7 +255,8 @@ class _Session:
             'random_warm_up_steps': self._settings.stage.start_env_steps
             if self._settings.stage.random_warm_up else 0}
 
-  def _build_learner(self, server: ReplayServer) -> StepLearner:
+  def _build_learner(self, server: ReplayServer,
+                     checkpoints: ManifestedCheckpoints) -> StepLearner:
     """Builds the agent and TF-Agents' Learner, which restores what it finds."""
     plan = self._plan
     self._task_weights: Optional[TaskWeights] = None
@@ -270,6 +271,8 @@ class _Session:
         target_model=self._models.target, policy=policy,
         targets=_targets(self._parts, plan, self._models), rows=plan.rows,
         train_step=self._train_step, task_weights=self._task_weights)
+    # TF-Agents restores what matches and says nothing of the rest.
+    checkpoints.check_fits(agent=agent, train_step=self._train_step)
     names = [task.name for task in plan.tasks]
     weights = self._task_weights
     prioritized = self._settings.replay.priority_exponent > 0
