@@ -1,0 +1,82 @@
+"""How a batch is shared by tasks, and which settings are refused."""
+
+from absl.testing import absltest, parameterized
+
+from xtra_tf.errors import UsageError
+from xtra_tf.experiments.settings import StageSettings, TaskSettings, quotas
+
+
+class QuotasTest(parameterized.TestCase):
+
+  @parameterized.product(batch_size=(8, 9, 31, 256), num_sources=(1, 2, 3, 8),
+                         with_target=(False, True))
+  def test_laws(self, batch_size, num_sources, with_target):
+    rows = quotas(batch_size, num_sources, with_target)
+    offline = rows[1:] if with_target else rows
+    if with_target:
+      self.assertEqual(rows[0], batch_size)
+    # The batch size does not depend on the number of tasks.
+    self.assertLen(offline, num_sources)
+    self.assertEqual(sum(offline), batch_size)
+    # Equal shares, the remainder to the first tasks.
+    self.assertLessEqual(max(offline) - min(offline), 1)
+    self.assertEqual(list(offline), sorted(offline, reverse=True))
+
+  @parameterized.parameters(
+      (256, 3, True, (256, 86, 85, 85)),
+      (256, 4, True, (256, 64, 64, 64, 64)),
+      (5, 3, False, (2, 2, 1)),
+      (3, 3, False, (1, 1, 1)))
+  def test_by_hand(self, batch_size, num_sources, with_target, expected):
+    self.assertEqual(quotas(batch_size, num_sources, with_target), expected)
+
+  def test_a_task_without_a_row_is_refused(self):
+    with self.assertRaisesRegex(
+        UsageError, r'batch of 2 rows cannot be shared by 3 offline tasks\. '
+        'Expected at least one row a task'):
+      quotas(2, 3, with_target=True)
+
+
+class TaskSettingsTest(parameterized.TestCase):
+
+  def test_sources_become_a_tuple(self):
+    settings = TaskSettings('Alien', ['Amidar', 'Hero'])
+    self.assertEqual(settings.sources, ('Amidar', 'Hero'))
+
+  @parameterized.parameters(
+      (('Alien', 'Hero'), r'target Alien is also a source .*found sources '
+       'Alien, Hero'),
+      (('Hero', 'Hero'), 'named twice: Hero, Hero'),
+      ((), 'SOURCE_TASKS is empty. Expected at least one'))
+  def test_refused(self, sources, message):
+    with self.assertRaisesRegex(UsageError, message):
+      TaskSettings('Alien', sources)
+
+
+class StageSettingsTest(parameterized.TestCase):
+
+  @parameterized.parameters(
+      'updates', 'batch_size', 'num_envs', 'save_interval', 'log_interval',
+      'acting_update_period', 'max_episode_steps')
+  def test_counts_are_at_least_1(self, name):
+    with self.assertRaisesRegex(
+        UsageError, rf'StageSettings\.{name} is 0\. Expected at least 1'):
+      StageSettings(**{'updates': 10, name: 0})
+
+  def test_pace_is_above_0(self):
+    with self.assertRaisesRegex(UsageError, r'updates_per_env_step is 0\.0\. '
+                                'Expected more than 0'):
+      StageSettings(updates=10, updates_per_env_step=0.)
+
+  def test_training_that_would_never_begin(self):
+    with self.assertRaisesRegex(
+        UsageError, "start_env_steps is 11, more than the stage's 10"):
+      StageSettings(updates=10, env_steps=10, start_env_steps=11)
+    StageSettings(updates=10, env_steps=10, start_env_steps=10)
+
+  def test_an_offline_stage_needs_no_start(self):
+    self.assertEqual(StageSettings(updates=1, start_env_steps=5).env_steps, 0)
+
+
+if __name__ == '__main__':
+  absltest.main()
