@@ -7,6 +7,7 @@ import tensorflow as tf
 from tf_agents.trajectories import policy_step
 from tf_agents.trajectories import time_step as ts
 
+from xtra_tf.types import SearchStatistics
 from xtra_tf.workers.recorder import EpisodeRecorder
 
 
@@ -50,6 +51,10 @@ class _Table:
     pass
 
 
+def _statistics():
+  return SearchStatistics(*(np.array([x], np.float32) for x in range(4)))
+
+
 FIRST, MID, LAST = (int(x) for x in (
     ts.StepType.FIRST, ts.StepType.MID, ts.StepType.LAST))
 
@@ -74,7 +79,8 @@ class RecorderTest(tf.test.TestCase):
       action_step = policy_step.PolicyStep(
           np.array([action]), (), {
               'search': np.array([[1., 3., 0.]], np.float32),
-              'root_value': np.array([0.5], np.float32)})
+              'root_value': np.array([frame], np.float32),
+              'statistics': _statistics()})
       recorder.observe_transition(
           (_time_step(kind, frame), action_step,
            _time_step(then[0], then[1], np.sign(raw))))
@@ -140,7 +146,8 @@ class RecorderTest(tf.test.TestCase):
     recorder = EpisodeRecorder([log], [table], stack=1, env_steps=0)
     action_step = policy_step.PolicyStep(
         np.array([0]), (), {'search': np.zeros([1, 3], np.float32),
-                            'root_value': np.zeros([1], np.float32)})
+                            'root_value': np.zeros([1], np.float32),
+                            'statistics': _statistics()})
     recorder.observe_transition(
         (_time_step(FIRST, 0), action_step, _time_step(MID, 1)))
     recorder.observe_info(_Info(*(np.array([x]) for x in (
@@ -154,6 +161,33 @@ class RecorderTest(tf.test.TestCase):
         (MID, 3, 1, 0., False, False, False),
     ])
     self.assertAllEqual(recorder.frames[0, :, 0, 0, 0], [1, 2])
+
+  def test_search_means_leave_boundaries_out(self):
+    _, _, _, recorder = self._record([
+        (FIRST, 2, 1, 0., False, False, False),
+        (MID, 4, 1, 0., True, False, False),
+        (LAST, 100, 1, 0., False, False, False),  # its action is not played
+        (FIRST, 0, 1, 0., False, False, False),
+    ])
+    means = recorder.take_search_means()
+    self.assertEqual(means['root_value'], 3.)
+    self.assertEqual(means['prior_to_visit_kl'], 3.)
+    self.assertEmpty(recorder.take_search_means())
+
+  def test_a_policy_that_does_not_search_leaves_no_search_results(self):
+    log, table = _Log(), _Table()
+    recorder = EpisodeRecorder([log], [table], stack=1, env_steps=0)
+    recorder.searching = False
+    action_step = policy_step.PolicyStep(
+        np.array([0]), (), {'search': np.ones([1, 3], np.float32),
+                            'root_value': np.zeros([1], np.float32),
+                            'statistics': _statistics()})
+    recorder.observe_transition(
+        (_time_step(FIRST, 0), action_step, _time_step(MID, 1)))
+    recorder.observe_info(_Info(*(np.array([x]) for x in (
+        0., False, False, False))))
+    self.assertFalse(log.rows[0].has_search)
+    self.assertEmpty(recorder.take_search_means())
 
   def test_one_table_writer_per_log(self):
     with self.assertRaisesRegex(ValueError, 'got 1 logs and 2'):

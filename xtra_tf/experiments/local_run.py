@@ -176,5 +176,6 @@ def evaluate_all(run: StageRun) -> None:
         run=run.directory.run_id, stage=name, task=target.name,
         step=restored.step, env_steps=restored.env_steps, profile='fixed',
         codec='lossless', seeds=result.seeds, returns=result.returns,
-        lengths=result.lengths, truncated=result.truncated),
+        lengths=result.lengths, truncated=result.truncated,
+        statistics=result.statistics),
                    result.recording)

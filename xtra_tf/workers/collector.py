@@ -79,6 +79,10 @@ class Collector:
     games, self._games = self._games, []
     return games
 
+  def take_search_means(self) -> Dict[str, float]:
+    """Means over the searches since the last call; see EpisodeRecorder."""
+    return self._recorder.take_search_means()
+
   def clipped_metrics(self) -> Dict[str, float]:
     """TF-Agents' own metrics: clipped return and length between resets."""
     return {metric.name: float(metric.result()) for metric in self._metrics}
@@ -106,6 +110,7 @@ class Collector:
       # The games go on, so the new policy needs the frames seen before.
       state = dict(state, frames=tf.constant(self._recorder.frames))
     self._acting, self._policy_state = acting, state
+    self._recorder.searching = not warming_up
 
   def _driver(self) -> py_driver.PyDriver:
     """One driver per policy; each run is a single batched step."""

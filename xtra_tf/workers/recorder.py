@@ -1,6 +1,6 @@
 """Turns a driver's transitions into rows of the episode log and the table."""
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,6 +48,8 @@ class EpisodeRecorder:
     self._tables = list(tables)
     self._on_game = on_game
     self.env_steps = env_steps
+    # Whether the policy at work searches; one at random does not.
+    self.searching = True
     self._transition: Any = None
     slots = len(logs)
     self._row = [0] * slots
@@ -55,6 +57,8 @@ class EpisodeRecorder:
     # What ended a slot's previous step: '', 'life_loss', 'terminal' or
     # 'truncated'. The next transition of that slot is a boundary.
     self._ended = [''] * slots
+    self._search_sums: Dict[str, float] = {}
+    self._searches = 0
     self._stack = stack
     self._frames: Optional[np.ndarray] = None
 
@@ -82,9 +86,33 @@ class EpisodeRecorder:
 
   def observe_info(self, info: Any) -> None:
     """Writes one row per slot of the transition observed last."""
+    self._note_searches()
     for slot in range(len(self._logs)):
       self._write(slot, info)
     self._transition = None
+
+  def take_search_means(self) -> Dict[str, float]:
+    """Means over the searches since the last call; empty if there were none.
+
+    Returns:
+      {'root_value', 'max_depth', ...: mean}, the fields of SearchStatistics.
+    """
+    means = {name: total / self._searches
+             for name, total in self._search_sums.items()}
+    self._search_sums, self._searches = {}, 0
+    return means
+
+  def _note_searches(self) -> None:
+    info = self._transition[1].info
+    # Not the boundaries: their action is not played.
+    searched = np.array([self.searching and not e for e in self._ended])
+    self._searches += int(searched.sum())
+    columns = {'root_value': info['root_value'], **info['statistics']._asdict()}
+    if not searched.any():
+      return
+    for name, values in columns.items():
+      self._search_sums[name] = (self._search_sums.get(name, 0.)
+                                 + float(np.sum(values[searched])))
 
   def _write(self, slot: int, info: Any) -> None:
     time_step, action_step, next_time_step = self._transition
@@ -105,8 +133,7 @@ class EpisodeRecorder:
         real=real,
         root_value=float(action_step.info['root_value'][slot]),
         bootstrap_value=0.0,
-        # A policy that does not search reports no visits at all.
-        has_search=bool(action_step.info['search'][slot].any()) and real,
+        has_search=self.searching and real,
         env_step=self.env_steps)
     self._append(slot, row)
     if real:

@@ -12,7 +12,7 @@ from tf_agents.train import learner as tf_agents_learner
 from xtra_tf.errors import NonFiniteError, UsageError
 from xtra_tf.learners import TaskWeights
 from xtra_tf.runs import MetricsWriter, StageProgress
-from xtra_tf.variables import ManifestedCheckpoints
+from xtra_tf.variables import ManifestedCheckpoints, as_storage_error
 from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.maximum_priority import MaximumPriority
 
@@ -163,7 +163,8 @@ class Trainer:
     latest = self._checkpoints.latest()
     if latest is not None and latest.step == self.step:
       return
-    self._learner.save()
+    with as_storage_error(self._checkpoints.directory):
+      self._learner.save()
     self._checkpoints.commit(self.step, self.env_steps,
                              {'maximum_priority': self._maximum_priority.value})
 
@@ -239,6 +240,9 @@ class Trainer:
     seconds = max(time.monotonic() - self._pending_since, 1e-9)
     row = training_scalars(self._pending, self._tasks)
     row['speed/updates_per_second'] = len(self._pending) / seconds
+    if self._collector is not None:
+      row.update({f'search/{name}': mean for name, mean in
+                  self._collector.take_search_means().items()})
     if self._task_weights is not None:
       for task, weight in zip(self._tasks[1:],
                               self._task_weights.weights.numpy()[1:]):
