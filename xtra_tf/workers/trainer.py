@@ -11,8 +11,8 @@ from tf_agents.train import learner as tf_agents_learner
 
 from xtra_tf.errors import NonFiniteError, UsageError
 from xtra_tf.learners import TaskWeights
-from xtra_tf.runs import MetricsWriter, StageProgress
-from xtra_tf.variables import ManifestedCheckpoints, as_storage_error
+from xtra_tf.runs import MetricsWriter, StageProgress, as_storage_error
+from xtra_tf.variables import ManifestedCheckpoints
 from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.maximum_priority import MaximumPriority
 
