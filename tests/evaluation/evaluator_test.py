@@ -11,10 +11,17 @@ from xtra_tf.evaluation import (
     evaluate,
     results,
 )
+from xtra_tf.planning import MctsPlanner
 from xtra_tf.testing.linear_world_model import LinearWorldModel
 from xtra_tf.testing.prior_planner import PriorPlanner
 
 _EPISODES = 6
+
+
+def _model(task: tasks.TaskSpec) -> LinearWorldModel:
+  *space, channels = task.observation_shape
+  return LinearWorldModel((*space, channels * task.stack),
+                          num_actions=task.num_actions, seed=1)
 
 
 class EvaluatorTest(tf.test.TestCase):
@@ -22,10 +29,9 @@ class EvaluatorTest(tf.test.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.task = tasks.get_task('tiny:catch')
-    *space, channels = cls.task.observation_shape
-    cls.model = LinearWorldModel((*space, channels * cls.task.stack),
-                                 num_actions=cls.task.num_actions, seed=1)
+    # Its games end after 10 to 50 steps, none with another.
+    cls.task = tasks.get_task('gym:CartPole-v1')
+    cls.model = _model(cls.task)
     cls.settings = EvaluationSettings(episodes=_EPISODES)
     cls.evaluator = Evaluator(cls.task, cls.model, PriorPlanner(), cls.settings)
     cls.seen = []
@@ -36,7 +42,8 @@ class EvaluatorTest(tf.test.TestCase):
     for column in self.result[:4]:
       self.assertLen(column, _EPISODES)
     self.assertFalse(any(self.result.truncated))
-    self.assertGreater(min(self.result.lengths), 0)
+    # Else no test here would see a batch shrink.
+    self.assertGreater(len(set(self.result.lengths)), 3)
 
   def test_seeds_are_the_evaluation_games(self):
     self.assertEqual(self.result.seeds, tuple(range(_EPISODES)))
@@ -45,6 +52,19 @@ class EvaluatorTest(tf.test.TestCase):
     again = self.evaluator.run()
     self.assertEqual(again._replace(seconds=0.),
                      self.result._replace(seconds=0.))
+
+  def test_ties_are_broken_alike_in_every_run(self):
+    task = tasks.get_task('tiny:catch')
+    model = _model(task)
+    # Equal priors: the few visits go to actions by chance.
+    model.policy_head.assign(tf.zeros_like(model.policy_head))
+    planner = MctsPlanner(num_simulations=2, compile_search=False)
+    settings = EvaluationSettings(episodes=1, max_episode_steps=12)
+    evaluator = Evaluator(task, model, planner, settings, seed=3)
+    first = evaluator.run().recording
+    self.assertEqual(evaluator.run().recording, first)
+    other = evaluate(task, model, planner, settings, seed=4).recording
+    self.assertNotEqual(other.actions, first.actions)
 
   def test_other_weights_give_other_results(self):
     before = self.model.policy_head.numpy()
