@@ -134,6 +134,18 @@ def random_best(score: tf.Tensor, legal_actions: tf.Tensor,
   # XLA compiles tf.cumsum into something several times slower on CPU.
   triangle = tf.linalg.band_part(tf.ones([num_actions, num_actions]), 0, -1)
   rank = tf.matmul(candidates, triangle)
-  drawn = tf.random.stateless_uniform([num_trees, 1], seed) * rank[:, -1:]
+  drawn = _uniform(num_trees, seed)[:, tf.newaxis] * rank[:, -1:]
   return tf.argmax(tf.cast(rank > drawn, tf.float32), axis=1,
                    output_type=tf.int32)
+
+
+def _uniform(num_trees: int, seed: tf.Tensor) -> tf.Tensor:
+  """<float32>[B] in [0, 1), the same with and without XLA.
+
+  Both give the same bits for a seed that is not negative, but make other floats
+  of them, and other bits of a negative seed.
+  """
+  bits = tf.random.stateless_uniform(
+      [num_trees], tf.bitwise.bitwise_and(seed, tf.int32.max), minval=None,
+      maxval=None, dtype=tf.uint32)
+  return tf.cast(tf.bitwise.right_shift(bits, 8), tf.float32) * 2.**-24

@@ -22,7 +22,7 @@ class _Descent(NamedTuple):
   action: tf.Tensor  # <int32>[B] chosen at `node`, once `done`
   mean_q: tf.Tensor  # <float32>[B] of the node above
   done: tf.Tensor  # <bool>[B] there is no node behind `action`
-  draws: tf.Tensor  # <int32>[] levels descended so far in the whole search
+  depth: tf.Tensor  # <int32>[] of the nodes of trees that are not done
 
 
 def search(root: ModelOutput, legal_actions: tf.Tensor, noise: tf.Tensor,
@@ -43,20 +43,8 @@ def search(root: ModelOutput, legal_actions: tf.Tensor, noise: tf.Tensor,
     Visit counts, root values and statistics.
   """
   prior = trees.masked_prior(root.policy_logits, legal_actions)
-  tree = trees.from_root(root, root_noise.mix(prior, noise, noise_fraction),
-                         settings.num_simulations + 1)
-
-  def simulate(simulation: tf.Tensor, tree: Tree,
-               draws: tf.Tensor) -> Tuple[Any, ...]:
-    descent = _descend(tree, legal_actions, draws, seed, settings)
-    tree = _expand(tree, simulation, descent, legal_actions, simulator,
-                   settings.discount)
-    return simulation + 1, tree, descent.draws
-
-  _, tree, _ = tf.while_loop(
-      lambda simulation, *_: simulation <= settings.num_simulations, simulate,
-      (tf.constant(1), tree, tf.constant(0)),
-      maximum_iterations=settings.num_simulations)
+  tree = grow(root, root_noise.mix(prior, noise, noise_fraction), legal_actions,
+              seed, simulator, settings)
   visits = trees.at_children(tree.visits, tree.children[trees.ROOT])
   return SearchOutput(
       target=visits,
@@ -64,7 +52,36 @@ def search(root: ModelOutput, legal_actions: tf.Tensor, noise: tf.Tensor,
       statistics=_statistics(tree, visits, prior))
 
 
-def _descend(tree: Tree, legal_actions: tf.Tensor, draws: tf.Tensor,
+def grow(root: ModelOutput, root_prior: tf.Tensor, legal_actions: tf.Tensor,
+         seed: tf.Tensor, simulator: Simulator,
+         settings: SearchSettings) -> Tree:
+  """Makes all simulations: descend, expand, back up.
+
+  Args:
+    root: the model's output, leading axis B.
+    root_prior: <float32>[B, A] of the root's children, with its noise.
+    legal_actions: <bool>[B, A], at least one legal action in each row.
+    seed: <int32>[2], decides between equal scores.
+    simulator: the model.
+    settings: the numbers.
+
+  Returns:
+    The grown trees.
+  """
+  def simulate(simulation: tf.Tensor, tree: Tree) -> Tuple[Any, ...]:
+    descent = _descend(tree, legal_actions, simulation, seed, settings)
+    tree = _expand(tree, simulation, descent, legal_actions, simulator,
+                   settings.discount)
+    return simulation + 1, tree
+
+  tree = trees.from_root(root, root_prior, settings.num_simulations + 1)
+  _, tree = tf.while_loop(
+      lambda simulation, _: simulation <= settings.num_simulations, simulate,
+      (tf.constant(1), tree), maximum_iterations=settings.num_simulations)
+  return tree
+
+
+def _descend(tree: Tree, legal_actions: tf.Tensor, simulation: tf.Tensor,
              seed: tf.Tensor, settings: SearchSettings) -> _Descent:
   """Follows the best actions until each tree has met one without a node."""
   q_value = trees.edge_q_values(tree, settings.discount)
@@ -84,7 +101,7 @@ def _descend(tree: Tree, legal_actions: tf.Tensor, draws: tf.Tensor,
                                     settings.value_delta_max)
     if settings.tie_break == 'random':
       best = action_selection.random_best(
-          score, legal_actions, seed + tf.stack([0, at.draws]))
+          score, legal_actions, seed + tf.stack([simulation, at.depth]))
     else:
       best = action_selection.lowest_best(score, legal_actions)
     child = tf.gather(children, best, axis=1, batch_dims=1)
@@ -92,13 +109,13 @@ def _descend(tree: Tree, legal_actions: tf.Tensor, draws: tf.Tensor,
     return (_Descent(
         node=tf.where(at.done | is_leaf, at.node, child),
         action=tf.where(at.done, at.action, best),
-        mean_q=mean_q, done=at.done | is_leaf, draws=at.draws + 1),)
+        mean_q=mean_q, done=at.done | is_leaf, depth=at.depth + 1),)
 
   num_trees = legal_actions.shape[0]
   start = _Descent(
       node=tf.fill([num_trees], trees.ROOT),
       action=tf.zeros([num_trees], tf.int32), mean_q=tf.zeros([num_trees]),
-      done=tf.zeros([num_trees], tf.bool), draws=draws)
+      done=tf.zeros([num_trees], tf.bool), depth=tf.constant(0))
   found, = tf.while_loop(
       lambda at: tf.logical_not(tf.reduce_all(at.done)), descend, (start,),
       maximum_iterations=settings.num_simulations)
