@@ -19,7 +19,7 @@ _PROTOCOLS = [f for f in _FILES if f.startswith('protocols/')]
 _TASK_SETS = [f for f in _FILES if f.startswith('tasksets/')]
 # Macros that a partial file uses and another file of the same run binds.
 _MACROS = ['TARGET_TASK = "Alien"', 'SOURCE_TASKS = ("Amidar",)',
-           'ENV_STEPS = 10', 'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 4']
+           'ENV_STEPS = 5000', 'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 4']
 
 
 class GinFilesTest(parameterized.TestCase, tf.test.TestCase):

@@ -179,6 +179,10 @@ def resolve(configurable: Any, scope: Optional[str] = None,
   try:
     with gin.config_scope(scope):
       return configurable(**given)
+  except UsageError as error:
+    # Gin adds a line about itself.
+    text = str(error).split('\n')[0]
+    raise UsageError(text + (f' (Stage {scope}.)' if scope else '')) from error
   except (TypeError, ValueError, RuntimeError) as error:
     text = str(error).strip().split('\n')[0]
     raise UsageError(f'Gin, {configurable.__name__}'
