@@ -109,6 +109,24 @@ class RoundTripTest(parameterized.TestCase):
                      [e.number for e in episodes[2:]])
     log.verify()
 
+  def test_flush_commits_the_rows_of_an_open_episode(self):
+    rows = make_rows('rrrrrt0')
+    writer = EpisodeLogWriter(self.directory, TASK, COLUMNS)
+    for row in rows[:3]:
+      writer.append(row)
+    self.assertEqual(writer.env_steps, 0)
+    writer.flush()
+    writer.flush()  # nothing is left to commit
+    self.assertEqual(writer.env_steps, 3)
+    [open_episode] = EpisodeLog(self.directory).episodes()
+    self.assertEqual(open_episode.end, 'cut')
+    self.assertLen(open_episode.real, 3)
+    write_episode(writer, rows[3:], 'terminal')
+    writer.close()
+    [episode] = EpisodeLog(self.directory).episodes()
+    self.assertEqual(episode.end, 'terminal')
+    self.assert_rows_equal(episode, rows)
+
   def test_any_tfrecord_reader_can_read_a_shard(self):
     import tensorflow as tf
     writer = EpisodeLogWriter(self.directory, TASK, COLUMNS, block_steps=2)

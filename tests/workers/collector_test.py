@@ -74,6 +74,9 @@ class CollectorTest(tf.test.TestCase):
     cls.before = session.collector.recent_return
     cls.first_games = session.collector.collect(20)
     cls.after_first = session.collector.env_steps
+    # As before a save: what a kill would then leave of the log.
+    session.collector.flush()
+    cls.saved = EpisodeLog(folder).env_steps
     cls.games = cls.first_games + session.collector.collect(150)
     cls.env_steps = session.collector.env_steps
     cls.recent = session.collector.recent_return
@@ -88,6 +91,9 @@ class CollectorTest(tf.test.TestCase):
     self.assertBetween(self.after_first, 20, 20 + SLOTS - 1)
     self.assertBetween(self.env_steps, self.after_first + 150,
                        self.after_first + 150 + SLOTS - 1)
+
+  def test_flush_commits_every_step_so_far(self):
+    self.assertEqual(self.saved, self.after_first)
 
   def test_log_holds_every_real_step_once(self):
     self.assertBetween(

@@ -146,6 +146,15 @@ class EpisodeLogWriter:
           f'{int(self._previous.real) if self._previous else "?"}.')
     self._commit(kind)
 
+  def flush(self) -> None:
+    """Commits the rows so far; an open episode stays open.
+
+    Raises:
+      StorageError: the disk is full; the rows are kept for another attempt.
+    """
+    if self._rows:
+      self._commit(None)
+
   def close(self) -> None:
     """Commits everything; an open episode ends as `cut`."""
     if self._index.closed:

@@ -87,6 +87,10 @@ class Collector:
     """TF-Agents' own metrics: clipped return and length between resets."""
     return {metric.name: float(metric.result()) for metric in self._metrics}
 
+  def flush(self) -> None:
+    """Commits what has been played so far; the games go on."""
+    self._recorder.flush()
+
   def close(self) -> None:
     """Commits the open blocks and closes writers and environment."""
     self._recorder.close()

@@ -171,6 +171,11 @@ class EpisodeRecorder:
     self._row[slot] = 0
     self._raw_return[slot] = 0.0
 
+  def flush(self) -> None:
+    """Commits the rows of the open games to their logs."""
+    for log in self._logs:
+      log.flush()
+
   def close(self) -> None:
     """Commits what is open; the open games can be gone on with as cut ones."""
     for log in self._logs:

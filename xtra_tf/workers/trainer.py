@@ -163,6 +163,9 @@ class Trainer:
     latest = self._checkpoints.latest()
     if latest is not None and latest.step == self.step:
       return
+    if self._collector is not None:
+      # No manifest speaks of steps that a kill would lose.
+      self._collector.flush()
     with as_storage_error(self._checkpoints.directory):
       self._learner.save()
     self._checkpoints.commit(self.step, self.env_steps,
