@@ -14,6 +14,11 @@ class FormattingTest(parameterized.TestCase):
   def test_number(self, value, text):
     self.assertEqual(formatting.number(value), text)
 
+  @parameterized.parameters((1294.6, '1,294.6'), (372.75, '372.8'),
+                            (-1.75, '-1.75'), (5., '5.0'), (None, '–'))
+  def test_score(self, value, text):
+    self.assertEqual(formatting.score(value), text)
+
   @parameterized.parameters((2000, 100_000, '2 %'), (32, 256, '12.5 %'),
                             (800, 120_000, '0.7 %'), (5, 5, '100 %'))
   def test_percent(self, part, whole, text):

@@ -3,7 +3,9 @@
 import html.parser
 import os
 import re
+import shutil
 import sys
+import tempfile
 from unittest import mock
 
 from absl.testing import absltest
@@ -12,7 +14,12 @@ import numpy as np
 from tests.evaluation import synthetic_run
 from xtra_tf import environments, evaluation, tasks
 from xtra_tf.errors import UsageError
-from xtra_tf.evaluation import write_report
+from xtra_tf.evaluation import (
+    comparison,
+    report_text,
+    run_files,
+    write_report,
+)
 from xtra_tf.evaluation.results import Recording
 from xtra_tf.runs import RunDirectory
 
@@ -71,7 +78,9 @@ class WholeRunTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.root = absltest.TEST_TMPDIR.value + '/whole_run'
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.root = folder.name
     synthetic_run.write_run(cls.root, _TARGET, _SOURCES, _recorded_game())
     # What an older report has left.
     os.makedirs(os.path.join(cls.root, 'report', 'figures'))
@@ -117,7 +126,7 @@ class WholeRunTest(absltest.TestCase):
 
   def test_scores_of_all_methods(self):
     for name in ('XTRA, finetuned', 'EfficientZero from scratch',
-                 'Student, zero-shot', 'Random play', 'Human'):
+                 'Student, zero-shot', 'Random play', 'Scripted player'):
       self.assertIn(name, self.page.text)
     task = tasks.get_task(_TARGET)
     self.assertIn(f'{task.human_score:,.1f}', self.page.text)
@@ -145,6 +154,20 @@ class WholeRunTest(absltest.TestCase):
     self.assertIn('tensorflow 2.15.1', self.page.text)
     self.assertIn('seeds 0, 1, 2, 3, 4, 5, 6, 7, the same for every method',
                   self.page.text)
+
+  def test_a_report_written_before_the_end_does_not_call_itself_unfinished(
+      self):
+    self.assertNotIn('This run is not complete', self.page.text)
+    record = os.path.join(self.root, 'run.json')
+    with open(record, encoding='utf-8') as file:
+      text = file.read()
+    root = self.create_tempdir().full_path
+    shutil.copytree(self.root, root, dirs_exist_ok=True)
+    with open(os.path.join(root, 'run.json'), 'w', encoding='utf-8') as file:
+      file.write(text.replace('"state": "done"', '"state": "running"', 1))
+    run = run_files.read_run(root)
+    self.assertEqual(
+        report_text.incomplete(run, comparison.compare(run)), '')
 
   def test_incidents(self):
     self.assertIn('older-checkpoint (damaged train/manifests/600.json, used '
@@ -179,7 +202,7 @@ class IncompleteRunTest(absltest.TestCase):
     self.assertNotIn('script', page.tags)
     self.assertIn('python <script>alert(1)</script>', page.text)
     self.assertNotIn('b', page.tags)
-    self.assertIn('not marked as complete (state: running)', page.text)
+    self.assertIn('This run is not complete: data/<b>Phoenix</b>, ', page.text)
     self.assertIn('No evaluation has been made yet', page.text)
     self.assertIn('Stage finetune/Assault was not run.', page.text)
     self.assertIn('There is no final evaluation of: XTRA, finetuned.',
@@ -197,6 +220,8 @@ class IncompleteRunTest(absltest.TestCase):
     with open(directory.results, 'ab') as file:
       file.write(b'{"run": 1}\n')
     page = _read(write_report(root))
+    self.assertIn('This run is not complete: it was stopped: NonFiniteError',
+                  page.text)
     self.assertIn('The run was stopped: NonFiniteError: the loss is NaN',
                   page.text)
     self.assertIn('Stage finetune/Assault was stopped before its end.',

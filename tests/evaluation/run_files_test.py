@@ -1,6 +1,7 @@
 """Tests of reading a run's files."""
 
 import os
+import tempfile
 
 from absl.testing import absltest, parameterized
 import numpy as np
@@ -38,7 +39,9 @@ class RunFilesTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.root = absltest.TEST_TMPDIR.value + '/run_files'
+    folder = tempfile.TemporaryDirectory()
+    cls.addClassCleanup(folder.cleanup)
+    cls.root = folder.name
     cls.directory = synthetic_run.write_run(cls.root)
     cls.run_files = run_files.read_run(cls.root)
 

@@ -39,6 +39,7 @@ class Comparison(NamedTuple):
   methods: Tuple[MethodScore, ...]
   random: Optional[float]
   human: Optional[float]
+  human_name: str  # `Human`, or who stands in
   paper_table: Optional[str]  # whose numbers `MethodScore.paper` are
   difference: Optional[aggregates.Interval]  # finetuned minus from scratch
 
@@ -47,8 +48,16 @@ class Comparison(NamedTuple):
     return next(method for method in self.methods if method.kind == kind)
 
 
+def human_name(task: str) -> str:
+  """Whose score stands for 1: tiny tasks have no human scores."""
+  return 'Scripted player' if task.startswith('tiny:') else 'Human'
+
+
 def random_and_human(task: str) -> Tuple[Optional[float], Optional[float]]:
-  """Mean raw scores of random play and of a human, None where unknown."""
+  """Mean raw scores of random play and of a human, None where unknown.
+
+  For a tiny task the second is its scripted player's.
+  """
   table = reference_scores.RANDOM_HUMAN
   scores = [reference_scores.score(table, task, who)
             for who in ('random', 'human')]
@@ -127,5 +136,5 @@ def compare(run: RunFiles) -> Comparison:
         kind, record, mean, _interval(record.returns) if record else None,
         normalised, printed))
   return Comparison(
-      tuple(methods), random, human, table,
+      tuple(methods), random, human, human_name(run.target), table,
       paired_difference(methods[0].record, methods[1].record))

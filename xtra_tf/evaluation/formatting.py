@@ -49,10 +49,11 @@ def number(value: Optional[float], digits: int = 3) -> str:
 
 
 def score(value: Optional[float]) -> str:
-  """A game's score: one decimal, as papers print it."""
+  """A game's score: one decimal, as papers print it; two if it is small."""
   if value is None or not math.isfinite(value):
     return MISSING
-  return f'{value:,.1f}'
+  small = abs(value) < 10 and round(value, 1) != round(value, 2)
+  return f'{value:,.2f}' if small else f'{value:,.1f}'
 
 
 def percent(part: float, whole: float) -> str:

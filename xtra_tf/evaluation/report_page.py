@@ -99,6 +99,8 @@ def render(run: RunFiles, folder: str) -> str:
       'interval_text': report_tables.interval_text,
       'paper_table': comparison.paper_table and report_tables.table_name(
           comparison.paper_table),
+      'incomplete': report_text.incomplete(run, comparison),
+      'played': _played(run),
       'not_run': report_text.not_run(run, comparison),
       'incidents': report_text.incidents(run),
       'total_time': report_text.duration_of(run),
@@ -119,13 +121,11 @@ def _figures(run: RunFiles, comparison: Comparison,
              beside: _Beside) -> Dict[str, Picture]:
   """All figures by name; one that cannot be drawn says why."""
   evaluated = any(method.record for method in comparison.methods)
-  played = any(len(stage.series(f'collect/{run.target}/return_raw')[0])
-               for stage in run.online().values())
   made: Sequence[Tuple[str, Optional[Figure], str]] = (
       ('scores', score_figures.score_bars(run, comparison) if evaluated
        else None, 'There is no evaluation on the target yet.'),
       ('learning_curves', score_figures.learning_curves(run, comparison)
-       if played or evaluated else None,
+       if _played(run) or evaluated else None,
        'No game on the target has ended yet.'),
       ('task_weights', training_figures.task_weights(run),
        'No task weights were recorded: finetuning has not begun, or has no '
@@ -137,12 +137,17 @@ def _figures(run: RunFiles, comparison: Comparison,
        'Statistics of the searches while training were not recorded in this '
        'run.'),
       ('offline_data', score_figures.offline_returns(run),
-       "Returns of the offline data are not in the run's files: the data were "
-       'brought by the user, or not made yet.'),
+       report_text.no_offline_returns(run)),
       ('stage_times', training_figures.stage_times(run),
        "The stages' times were not recorded."))
   return {name: beside.picture(name, figure, missing)
           for name, figure, missing in made}
+
+
+def _played(run: RunFiles) -> bool:
+  """Whether a training game on the target has ended."""
+  return any(len(stage.series(f'collect/{run.target}/return_raw')[0])
+             for stage in run.online().values())
 
 
 def _tables(run: RunFiles, comparison: Comparison,

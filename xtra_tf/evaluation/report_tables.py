@@ -65,7 +65,7 @@ def scores(comparison: Comparison) -> Table:
         formatting.score(method.paper)])
   for name, value, normalised in (
       ('Random play', comparison.random, '0.000'),
-      ('Human', comparison.human, '1.000')):
+      (comparison.human_name, comparison.human, '1.000')):
     rows.append([name, formatting.score(value)] + [MISSING] * 5
                 + [normalised if value is not None else MISSING, MISSING])
   return Table('scores', (
@@ -163,11 +163,10 @@ def _model(run: RunFiles) -> Any:
 
 def _network(run: RunFiles) -> str:
   config = _model(run).get('config', {})
-  parts = [f'{config[key]} {text}' for key, text in (
-      ('channels', 'channels'),
-      ('representation_blocks', 'residual block(s) in the representation'))
-           if key in config]
-  return ', '.join(parts) or MISSING
+  if not {'channels', 'representation_blocks'} <= set(config):
+    return MISSING
+  blocks = formatting.counted(config['representation_blocks'], 'residual block')
+  return f'{config["channels"]} channels, {blocks} in the representation'
 
 
 def _observation(run: RunFiles) -> str:
@@ -175,10 +174,11 @@ def _observation(run: RunFiles) -> str:
   shape = task.get('observation_shape')
   if not shape:
     return MISSING
+  frames = formatting.counted(task.get('stack', 1), 'frame')
   if len(shape) == 1:
-    return f'vector of {shape[0]} numbers, {task.get("stack", 1)} frame(s)'
-  kind = {1: 'gray', 3: 'RGB'}.get(shape[2], f'{shape[2]} planes')
-  return f'{shape[0]} x {shape[1]} {kind}, {task.get("stack", 1)} frame(s)'
+    return f'vector of {shape[0]} numbers, {frames}'
+  kind = {1: 'gray', 3: 'RGB'}.get(shape[2], f'with {shape[2]} planes')
+  return f'{shape[0]} x {shape[1]} {kind}, {frames}'
 
 
 def stages(run: RunFiles) -> Table:

@@ -1,6 +1,6 @@
 """The sentences of the report that depend on the run."""
 
-from typing import List, Optional
+from typing import Any, List, Mapping, Optional
 
 from xtra_tf.evaluation import formatting, reference_scores
 from xtra_tf.evaluation.comparison import Comparison
@@ -123,16 +123,49 @@ def incidents(run: RunFiles) -> List[str]:
     for item in change.get('changes', ()):
       items.append(f'Settings were changed on {change.get("time")}: '
                    f'{item["name"]} from {item["old"]} to {item["new"]}.')
+  items += [_incident('run', incident) for incident in run.incidents]
   for stage in run.stages.values():
-    for incident in stage.incidents:
-      rest = {k: v for k, v in incident.items() if k not in ('kind', 'time')}
-      facts = ', '.join(f'{k} {v}' for k, v in rest.items())
-      items.append(f'{stage.name}, {incident.get("time", "")}: '
-                   f'{incident.get("kind", "incident")} ({facts}).')
+    items += [_incident(stage.name, incident) for incident in stage.incidents]
     for tag, count in stage.nulls().items():
       items.append(f'{stage.name}: {tag} was not finite in '
                    f'{formatting.counted(count, "row")} of its metrics.')
   return items
+
+
+def _incident(where: str, incident: Mapping[str, Any]) -> str:
+  facts = ', '.join(f'{key} {value}' for key, value in incident.items()
+                    if key not in ('kind', 'time'))
+  return (f'{where}, {incident.get("time", "at an unknown time")}: '
+          f'{incident.get("kind", "incident")} ({facts}).')
+
+
+def incomplete(run: RunFiles, comparison: Comparison) -> str:
+  """Why the run is not complete; empty if it is.
+
+  A run writes its report before it is marked as done, so that its state alone
+  does not tell.
+  """
+  if run.record.get('state') == 'stopped':
+    return f'it was stopped: {run.record.get("exit_reason")}'
+  left = [s.name for s in run.stages.values() if s.state in _STATES]
+  if left:
+    return f'{formatting.listing(left)} not done'
+  missing = [NAMES[m.kind] for m in comparison.methods if m.record is None]
+  if missing:
+    return f'no final evaluation of: {formatting.listing(missing)}'
+  return '' if run.record else 'run.json is missing or damaged'
+
+
+def no_offline_returns(run: RunFiles) -> str:
+  """Why the returns of the offline data cannot be drawn."""
+  played = [run.stage('data', task) for task in run.sources]
+  if played and all(stage.state == 'given' for stage in played):
+    return ('The user brought the offline data; their returns are not among '
+            "the run's files.")
+  if any(stage.state == 'done' for stage in played):
+    return ('No game ended while the offline data were made: all are cut where '
+            'the collection stopped, so that no return is known.')
+  return 'The offline data have not been made yet.'
 
 
 def duration_of(run: RunFiles) -> Optional[str]:

@@ -151,6 +151,7 @@ class RunFiles:
     stages: {name: stage}, all that the run should have, in order.
     results: evaluations on the target task, oldest first.
     config: {file name: text} of the gin files as given and as used.
+    incidents: of the run as a whole, oldest first.
     problems: what is missing or damaged, one sentence each.
   """
   root: str
@@ -161,6 +162,7 @@ class RunFiles:
   stages: Mapping[str, StageFiles]
   results: Tuple[ResultRecord, ...]
   config: Mapping[str, str]
+  incidents: Tuple[Mapping[str, Any], ...]
   problems: List[str]
 
   def stage(self, kind: str, task: Optional[str] = None) -> StageFiles:
@@ -237,7 +239,10 @@ def read_run(root_dir: str, target_task: Optional[str] = None,
       root=directory.path, record=record, settings=settings, target=target,
       sources=sources, stages=stages,
       results=tuple(r for r in records if r.task == target),
-      config=_read_config(directory.config), problems=problems)
+      config=_read_config(directory.config),
+      incidents=tuple(_tolerant(functools.partial(
+          read_incidents, os.path.join(root_dir, 'logs')), [], problems)),
+      problems=problems)
 
 
 def _stage_directory(root_dir: str, kind: str,

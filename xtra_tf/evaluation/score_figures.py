@@ -49,7 +49,8 @@ def score_bars(run: RunFiles, comparison: Comparison) -> Figure:
                   fontsize=9, color=style.INK)
   axis.grid(axis='y', visible=False)
   axis.set_ylim(-0.6, len(shown) - 0.2)
-  near, far = _split_references(comparison, low - reach, high + reach)
+  near, far = _split_references(comparison, low - reach, high + reach,
+                                ('left of', 'right of'))
   drawn = [value for _, value, _ in near]
   span = max([high, *drawn]) - min([low, *drawn])
   axis.set_xlim(min([low, *drawn]) - (0.03 * span if low < 0 else 0),
@@ -70,20 +71,22 @@ def score_bars(run: RunFiles, comparison: Comparison) -> Figure:
   return figure
 
 
-def _split_references(comparison: Comparison, low: float, high: float
+def _split_references(comparison: Comparison, low: float, high: float,
+                      sides: Tuple[str, str]
                       ) -> Tuple[List[Tuple[str, float, str]], List[str]]:
-  """References that fit on the axis, and sentences about those that do not."""
+  """References that fit on the axis, and words about those that do not."""
   near, far = [], []
   for kind, value in (('random', comparison.random),
                       ('human', comparison.human)):
     if value is None:
       continue
-    label = style.METHOD_NAMES[kind]
+    label = (comparison.human_name if kind == 'human'
+             else style.METHOD_NAMES[kind])
     if low <= value <= high:
       near.append((label, value, style.METHOD_COLORS[kind]))
     else:
-      side = '\N{RIGHTWARDS ARROW}' if value > high else '\N{LEFTWARDS ARROW}'
-      far.append(f'{label} {formatting.score(value)} {side} off the scale')
+      side = sides[value > high]
+      far.append(f'{label} {formatting.score(value)}: {side} this scale')
   return near, far
 
 
@@ -95,8 +98,10 @@ def learning_curves(run: RunFiles, comparison: Comparison) -> Figure:
   ends: List[Tuple[float, str, str]] = []
   seen: List[float] = []
   for kind, stage in reversed(list(run.online().items())):
-    ends += _training_curve(axis, run, kind, stage, seen)
-    _evaluation_points(axis, run, kind, stage, seen)
+    trained = _training_curve(axis, run, kind, stage, seen)
+    evaluated = _evaluation_points(axis, run, kind, stage, seen)
+    # One label a method, at its training curve where it has one.
+    ends += trained or evaluated
   student = comparison.method('student')
   steps = [s.env_steps for s in run.online().values() if s.env_steps]
   last = max(steps, default=1)
@@ -109,7 +114,8 @@ def learning_curves(run: RunFiles, comparison: Comparison) -> Figure:
   if seen:
     spread = max(max(seen) - min(seen), 1e-9)
     near, far = _split_references(
-        comparison, min(seen) - _FAR * spread, max(seen) + _FAR * spread)
+        comparison, min(seen) - _FAR * spread, max(seen) + _FAR * spread,
+        ('below', 'above'))
     for label, value, color in near:
       axis.axhline(value, color=color, linewidth=1.2, linestyle=(0, (4, 3)),
                    zorder=1)
@@ -146,7 +152,8 @@ def _training_curve(axis: Axes, run: RunFiles, kind: str, stage: StageFiles,
 
 
 def _evaluation_points(axis: Axes, run: RunFiles, kind: str,
-                       stage: StageFiles, seen: List[float]) -> None:
+                       stage: StageFiles, seen: List[float]
+                       ) -> List[Tuple[float, str, str]]:
   """Evaluations: while training (metrics) and at the end (results)."""
   points: Dict[float, float] = {}
   for step, mean in zip(*stage.series(f'eval/{run.target}/return_mean',
@@ -156,13 +163,15 @@ def _evaluation_points(axis: Axes, run: RunFiles, kind: str,
   if final is not None:
     points[float(final.env_steps)] = float(np.mean(final.returns))
   if not points:
-    return
+    return []
   ordered = sorted(points.items())
   axis.plot(*zip(*ordered), linestyle=(0, (1, 1.6)), linewidth=1.2,
             marker=style.METHOD_MARKERS[kind], markersize=7,
             markerfacecolor='white', markeredgewidth=1.8, clip_on=False,
             color=style.METHOD_COLORS[kind], zorder=5)
   seen.extend(points.values())
+  return [(ordered[-1][1], style.METHOD_NAMES[kind],
+           style.METHOD_COLORS[kind])]
 
 
 @style.styled
