@@ -70,6 +70,22 @@ class TwinTest(tf.test.TestCase, parameterized.TestCase):
     self.assertGreaterEqual(same, rows - 1)
 
 
+  def test_same_trees_where_the_root_is_worth_least(self):
+    # The root has no edge above it; as one, it would widen the range of Q.
+    random = np.random.default_rng(0)
+    world = TabularWorld(
+        next_state=random.integers(50, size=[50, 4]).astype(np.int32),
+        reward=np.zeros([50, 4], 'f'),
+        value=random.uniform(20., 22., size=50).astype('f'),
+        policy_logits=random.normal(size=[50, 4]).astype('f'))
+    found = _search(world, np.arange(10), np.ones([10, 4]), discount=.8)
+    for row in range(10):
+      wanted = numpy_mcts.NumpyTree(
+          world, row, np.ones([4]),
+          numpy_mcts.SearchConstants(discount=.8)).run()
+      self.assertAllEqual(found.target[row], wanted.visit_counts)
+
+
 class LawsTest(tf.test.TestCase, parameterized.TestCase):
 
   def test_visits_are_the_simulations_and_legal(self):
@@ -129,6 +145,9 @@ class LawsTest(tf.test.TestCase, parameterized.TestCase):
                      SearchSettings(num_simulations=12))
     self.assertAllEqual(tree.depth, np.tile(np.arange(13)[:, None], [1, 2]))
     self.assertAllEqual(tree.reward[1:], np.ones([12, 2]))
+    # Counted from the root, as in training every unroll begins with a reset.
+    self.assertAllEqual(tree.prefix_base, tree.depth % horizon)
+    self.assertAllEqual(tree.state.prefix, tree.depth % horizon)
 
   def test_single_legal_action(self):
     world = TabularWorld.random(20, 4, seed=1)
