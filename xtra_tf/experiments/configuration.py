@@ -16,6 +16,7 @@ from xtra_tf.errors import UsageError, near_names
 from xtra_tf.evaluation.protocol import (
   EvaluationSettings as _EvaluationSettings,
 )
+from xtra_tf.experiments import execution as _execution
 from xtra_tf.experiments import settings as _settings
 from xtra_tf.learners import LearnerSettings as _LearnerSettings
 from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
@@ -34,6 +35,7 @@ TaskSettings = _register(_settings.TaskSettings, 'experiments')
 ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
 StageSettings = _register(_settings.StageSettings, 'experiments')
 TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
+ExecutionSettings = _register(_execution.ExecutionSettings, 'experiments')
 EfficientZeroConfig = _register(_EfficientZeroConfig, 'models')
 MctsPlanner = _register(_MctsPlanner, 'planning')
 LearnerSettings = _register(_LearnerSettings, 'learners')
@@ -41,8 +43,9 @@ TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
 EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
 
 CONFIGURABLES = (TaskSettings, ReplaySettings, StageSettings,
-                 TeacherPassSettings, EfficientZeroConfig, MctsPlanner,
-                 LearnerSettings, TaskWeightSettings, EvaluationSettings)
+                 TeacherPassSettings, ExecutionSettings, EfficientZeroConfig,
+                 MctsPlanner, LearnerSettings, TaskWeightSettings,
+                 EvaluationSettings)
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*include\s+[\'"]([^\'"]+)[\'"]', re.MULTILINE)
 

@@ -52,6 +52,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   check_task_data(parts, task_data)
   check_free_space(root_dir, _MINIMUM_FREE_BYTES)
   check_machine(parts, root_dir)
+  configuration.resolve(configuration.ExecutionSettings).apply()
   directory = RunDirectory(root_dir)
   settings = {**configuration.bound_values(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
