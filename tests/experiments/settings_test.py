@@ -3,7 +3,13 @@
 from absl.testing import absltest, parameterized
 
 from xtra_tf.errors import UsageError
-from xtra_tf.experiments.settings import StageSettings, TaskSettings, quotas
+from xtra_tf.experiments.settings import (
+  ReplaySettings,
+  StageSettings,
+  TaskSettings,
+  TeacherPassSettings,
+  quotas,
+)
 
 
 class QuotasTest(parameterized.TestCase):
@@ -47,7 +53,8 @@ class TaskSettingsTest(parameterized.TestCase):
       (('Alien', 'Hero'), r'target Alien is also a source .*found sources '
        'Alien, Hero'),
       (('Hero', 'Hero'), 'named twice: Hero, Hero'),
-      ((), 'SOURCE_TASKS is empty. Expected at least one'))
+      ((), 'SOURCE_TASKS is empty. Expected at least one'),
+      ('Hero', r"is the text 'Hero'\. Expected a tuple .*\('Hero',\)"))
   def test_refused(self, sources, message):
     with self.assertRaisesRegex(UsageError, message):
       TaskSettings('Alien', sources)
@@ -57,11 +64,25 @@ class StageSettingsTest(parameterized.TestCase):
 
   @parameterized.parameters(
       'updates', 'batch_size', 'num_envs', 'save_interval', 'log_interval',
-      'acting_update_period', 'max_episode_steps')
+      'acting_update_period', 'evaluation_episodes', 'max_episode_steps')
   def test_counts_are_at_least_1(self, name):
     with self.assertRaisesRegex(
         UsageError, rf'StageSettings\.{name} is 0\. Expected at least 1'):
       StageSettings(**{'updates': 10, name: 0})
+
+  @parameterized.parameters(10., '10', True)
+  def test_counts_are_whole_numbers(self, value):
+    with self.assertRaisesRegex(
+        UsageError, 'updates is .*10.*a whole number|updates is True'):
+      StageSettings(updates=value)
+
+  @parameterized.parameters('env_steps', 'start_env_steps',
+                            'off_policy_interval', 'evaluation_interval')
+  def test_what_may_be_left_out_is_at_least_0(self, name):
+    self.assertEqual(getattr(StageSettings(**{'updates': 1, name: 0}), name), 0)
+    with self.assertRaisesRegex(UsageError, f'{name} is -1. Expected at least 0'
+                                ):
+      StageSettings(**{'updates': 1, name: -1})
 
   def test_pace_is_above_0(self):
     with self.assertRaisesRegex(UsageError, r'updates_per_env_step is 0\.0\. '
@@ -76,6 +97,25 @@ class StageSettingsTest(parameterized.TestCase):
 
   def test_an_offline_stage_needs_no_start(self):
     self.assertEqual(StageSettings(updates=1, start_env_steps=5).env_steps, 0)
+
+
+class OtherSettingsTest(parameterized.TestCase):
+
+  @parameterized.parameters('max_size', 'unroll_steps', 'td_steps')
+  def test_counts_of_the_replay(self, name):
+    with self.assertRaisesRegex(UsageError, f'ReplaySettings.{name} is 0'):
+      ReplaySettings(**{name: 0})
+
+  def test_priority_exponent(self):
+    with self.assertRaisesRegex(UsageError, 'priority_exponent is -1. Expected'
+                                ):
+      ReplaySettings(priority_exponent=-1)
+
+  def test_teacher_pass(self):
+    with self.assertRaisesRegex(UsageError, 'PassSettings.batch_size is 0'):
+      TeacherPassSettings(batch_size=0)
+    with self.assertRaisesRegex(UsageError, 'noise_fraction is 2. Expected 0'):
+      TeacherPassSettings(noise_fraction=2)
 
 
 if __name__ == '__main__':

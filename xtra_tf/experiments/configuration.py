@@ -111,11 +111,34 @@ def _check_file(path: str, seen: Optional[set] = None) -> None:
 def _unknown_name(error: Exception) -> UsageError:
   """Turns gin's error into one sentence with near names."""
   text = str(error).strip().split('\n')[0]
-  quoted = re.findall(r"[`']([\w./]+)[`']", str(error))
-  known = [f'{c.__name__}.{f.name}' for c in CONFIGURABLES
-           for f in _parameters(c)] + list(MACROS)
-  hint = near_names(quoted[0].split('/')[-1], known) if quoted else ''
+  if isinstance(error, SyntaxError):
+    # Of a value that is no literal gin shows Python's node first.
+    shown = re.sub(r'^malformed node.*?<.*?>', '', ' '.join(str(error).split()))
+    return UsageError(f'Gin: {shown.strip()}. Expected `NAME = value`, a text '
+                      'in quotes.')
+  # A configurable, or a configurable and its parameter.
+  quoted = [name.split('.')[-1] for name in re.findall(r"'([\w./]+)'", text)]
+  hint = near_names('.'.join(quoted), _bindable()) if quoted else ''
   return UsageError(f'Gin: {text} {hint}'.strip())
+
+
+def _bindable() -> List[str]:
+  """All names that can be bound, without packages and scopes."""
+  return [f'{c.__name__}.{f.name}' for c in CONFIGURABLES
+          for f in _parameters(c)] + list(MACROS)
+
+
+def _check_names() -> None:
+  """Refuses macros and scopes that nothing reads; gin takes any."""
+  for name in bound_values():
+    *scopes, bare = name.split('/')
+    if '.' not in bare and (scopes or bare not in MACROS):
+      raise UsageError(f'Gin: {name} is no setting of xtra_tf. '
+                       f'{near_names(bare, _bindable())}')
+    for scope in scopes:
+      if scope not in _settings.STAGES:
+        raise UsageError(f'Gin: {name} is of the stage {scope}, which there is '
+                         f'not. {near_names(scope, _settings.STAGES)}')
 
 
 def _parameters(configurable: Any) -> Sequence[Any]:
@@ -145,6 +168,7 @@ def parse(gin_files: Sequence[str], bindings: Sequence[str]) -> None:
     gin.parse_config_files_and_bindings(paths, list(bindings))
   except (ValueError, SyntaxError, IOError, AttributeError, TypeError) as error:
     raise _unknown_name(error) from error
+  _check_names()
 
 
 def bound_values() -> Dict[str, str]:

@@ -5,12 +5,22 @@ stage reads its settings inside the gin scope of its name: `teacher/...`.
 """
 
 import dataclasses
-from typing import Tuple
+from typing import Any, Tuple
 
 from xtra_tf.errors import UsageError
 
 # Gin scopes, in the order in which the stages run.
 STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
+
+
+def _check_counts(settings: Any, names: Tuple[str, ...],
+                  least: int = 1) -> None:
+  """Gin binds any literal: a count may come as text or as a fraction."""
+  for name in names:
+    value = getattr(settings, name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+      raise UsageError(f'{type(settings).__name__}.{name} is {value!r}. '
+                       f'Expected at least {least}, a whole number.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +42,9 @@ class TaskSettings:
   stack: int = 4
 
   def __post_init__(self) -> None:
+    if isinstance(self.sources, str):
+      raise UsageError(f'SOURCE_TASKS is the text {self.sources!r}. Expected a '
+                       f"tuple of names, e.g. ('{self.sources}',).")
     # Gin may bind a list; a tuple is hashable and cannot be changed.
     object.__setattr__(self, 'sources', tuple(self.sources))
     if self.target in self.sources:
@@ -62,6 +75,12 @@ class ReplaySettings:
   priority_exponent: float = 0.6
   unroll_steps: int = 5
   td_steps: int = 5
+
+  def __post_init__(self):
+    _check_counts(self, ('max_size', 'unroll_steps', 'td_steps'))
+    if not self.priority_exponent >= 0:
+      raise UsageError(f'ReplaySettings.priority_exponent is '
+                       f'{self.priority_exponent}. Expected 0 or more.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,11 +124,11 @@ class StageSettings:
   max_episode_steps: int = 27_000
 
   def __post_init__(self) -> None:
-    for name in ('updates', 'batch_size', 'num_envs', 'save_interval',
-                 'log_interval', 'acting_update_period', 'max_episode_steps'):
-      if getattr(self, name) < 1:
-        raise UsageError(f'StageSettings.{name} is {getattr(self, name)}. '
-                         'Expected at least 1.')
+    _check_counts(self, (
+        'updates', 'batch_size', 'num_envs', 'save_interval', 'log_interval',
+        'acting_update_period', 'evaluation_episodes', 'max_episode_steps'))
+    _check_counts(self, ('env_steps', 'start_env_steps', 'off_policy_interval',
+                         'evaluation_interval'), least=0)
     if self.updates_per_env_step <= 0:
       raise UsageError(f'StageSettings.updates_per_env_step is '
                        f'{self.updates_per_env_step}. Expected more than 0.')
@@ -130,6 +149,12 @@ class TeacherPassSettings:
   """
   batch_size: int = 256
   noise_fraction: float = 0.25
+
+  def __post_init__(self):
+    _check_counts(self, ('batch_size',))
+    if not 0 <= self.noise_fraction <= 1:
+      raise UsageError(f'TeacherPassSettings.noise_fraction is '
+                       f'{self.noise_fraction}. Expected 0 to 1.')
 
 
 def quotas(batch_size: int, num_sources: int, with_target: bool
