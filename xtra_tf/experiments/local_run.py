@@ -9,7 +9,7 @@ from rich.console import Console
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.evaluation import Evaluator, ResultRecord, results, write_report
+from xtra_tf.evaluation import Evaluator, results, write_report
 from xtra_tf.experiments import configuration, doctor, roles, stages
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.runs import (
@@ -103,8 +103,9 @@ def finished_report(directory: RunDirectory,
 
 def command_line() -> str:
   """The command as typed, fit to be pasted."""
-  program = os.path.basename(sys.argv[0] or 'python')
-  return shlex.join(['python', program, *sys.argv[1:]])
+  module = sys.modules['__main__'].__spec__
+  program = [sys.argv[0]] if module is None else ['-m', module.name]
+  return shlex.join(['python', *program, *sys.argv[1:]])
 
 
 def check_machine(parts: roles.RunParts, root_dir: str) -> None:
@@ -173,10 +174,6 @@ def evaluate_all(run: StageRun) -> None:
                        total=parts.evaluation.episodes,
                        unit='episodes') as progress:
       result = evaluator.run(progress=progress.update)
-    results.append(run.directory.results, ResultRecord(
+    results.append(run.directory.results, result.record(
         run=run.directory.run_id, stage=name, task=target.name,
-        step=restored.step, env_steps=restored.env_steps, profile='fixed',
-        codec='lossless', seeds=result.seeds, returns=result.returns,
-        lengths=result.lengths, truncated=result.truncated,
-        statistics=result.statistics),
-                   result.recording)
+        step=restored.step, env_steps=restored.env_steps), result.recording)
