@@ -1,0 +1,103 @@
+"""A run that is killed once in each stage loses nothing that was committed."""
+
+import json
+import unittest
+
+import pytest
+
+from tests.end_to_end import tiny_run
+
+
+@pytest.mark.timeout(2400)
+class KillTest(unittest.TestCase):
+
+  @pytest.fixture(autouse=True)
+  def _take_run(self, killed_run):
+    self.run_ = killed_run
+    *self.kills, self.end = killed_run.snapshots
+
+  def _pairs(self):
+    """Each moment with all later ones."""
+    moments = self.run_.snapshots
+    return [(first, later) for index, first in enumerate(moments)
+            for later in moments[index + 1:]]
+
+  def test_each_kill_hit_its_stage(self):
+    self.assertEqual([kill.stage for kill in self.kills],
+                     [kill.stage for kill in tiny_run.KILLS])
+    for kill in self.kills:
+      self.assertTrue(kill.in_time, kill.stage)
+      self.assertEqual(kill.record['state'], 'running', kill.stage)
+
+  def test_same_command_completes_the_run(self):
+    last = self.run_.last
+    self.assertEqual(last.returncode, 0, last.stderr[-3000:])
+    self.assertEqual(self.end.record['state'], 'done')
+    self.assert_len(self.end.record['sessions'], len(self.kills) + 1)
+
+  def assert_len(self, things, count):
+    self.assertEqual(len(things), count, things)
+
+  def test_committed_steps_are_still_there_byte_for_byte(self):
+    for first, later in self._pairs():
+      for path, content in first.logs.items():
+        kept = later.logs[path]
+        self.assertGreaterEqual(len(kept), len(content), path)
+        self.assertEqual(kept[:len(content)], content,
+                         f'{path} between {first.stage} and {later.stage}')
+    # There was something to lose, in each stage that plays.
+    for kill in self.kills:
+      if kill.stage in ('data', 'finetune', 'scratch'):
+        folder = {k.stage: k.folder for k in tiny_run.KILLS}[kill.stage]
+        self.assertGreater(kill.log_steps[folder], 0, kill.stage)
+
+  def test_counters_never_go_back(self):
+    for first, later in self._pairs():
+      for folder, (step, env_steps) in first.manifests.items():
+        self.assertGreaterEqual(later.manifests[folder][0], step, folder)
+        self.assertGreaterEqual(later.manifests[folder][1], env_steps, folder)
+
+  def test_no_save_speaks_of_steps_that_the_log_does_not_hold(self):
+    for moment in self.run_.snapshots:
+      for folder, (_, env_steps) in moment.manifests.items():
+        self.assertGreaterEqual(moment.log_steps[folder], env_steps,
+                                f'{folder} at {moment.stage}')
+
+  def test_some_kills_had_a_save_to_resume_from(self):
+    folders = {k.stage: k.folder for k in tiny_run.KILLS}
+    for kill in self.kills:
+      saved = kill.manifests.get(folders[kill.stage])
+      if kill.stage in ('teacher', 'finetune', 'scratch'):
+        self.assertIsNotNone(saved, kill.stage)
+        # So the session after it had updates left to make.
+        name = 'teacher' if kill.stage == 'targets' else kill.stage
+        self.assertLess(saved[0], tiny_run.UPDATES[name], kill.stage)
+      if kill.stage == 'data':
+        self.assertIsNone(saved)
+
+  def test_finished_stages_are_not_touched_again(self):
+    for first, later in self._pairs():
+      for folder, files in first.finished.items():
+        self.assertEqual(later.finished[folder], files, folder)
+
+  def test_results_have_no_duplicates_and_stay(self):
+    for first, later in self._pairs():
+      self.assertEqual(later.results[:len(first.results)], first.results)
+    keys = [(line['run'], line['stage'], line['task'], line['step'])
+            for line in map(json.loads, self.end.results)]
+    self.assert_len(keys, 3)
+    self.assert_len(set(keys), 3)
+    self.assertEqual(len({moment.record['id']
+                          for moment in self.run_.snapshots}), 1)
+
+  def test_sessions_are_counted_per_stage(self):
+    stages = self.end.record['stages']
+    sessions = {name: stage['sessions'] for name, stage in stages.items()}
+    self.assertEqual(sessions, {
+        'data/tiny:collect': 2, 'data/tiny:cross': 1,
+        'teacher/tiny:collect': 3, 'teacher/tiny:cross': 1, 'student': 2,
+        'finetune/tiny:catch': 2, 'scratch/tiny:catch': 2})
+
+
+if __name__ == '__main__':
+  unittest.main()
