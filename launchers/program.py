@@ -107,11 +107,18 @@ def native_output_to(path: str) -> None:
 
   Args:
     path: appended to; its folder is made.
+
+  Raises:
+    StorageError: it cannot be written.
   """
-  os.makedirs(os.path.dirname(path), exist_ok=True)
+  from xtra_tf.runs import make_folder, storage_error
+  make_folder(os.path.dirname(path))
   shown = os.fdopen(os.dup(2), 'w', buffering=1, encoding='utf-8')
-  with open(path, 'ab') as file:
-    os.dup2(file.fileno(), 2)
+  try:
+    with open(path, 'ab') as file:
+      os.dup2(file.fileno(), 2)
+  except OSError as error:
+    raise storage_error(path, error) from error
   sys.stderr = shown
 
 

@@ -88,11 +88,16 @@ class BadInputTest(parameterized.TestCase):
     for text in texts:
       self.assertIn(text, result.stderr)
 
+  def assert_not_begun(self):
+    """Asserts that the launcher has made nothing but its log folder."""
+    if os.path.exists(self.root):
+      self.assertEqual(os.listdir(self.root), ['logs'])
+
   def test_unknown_game_by_the_launcher(self):
     result = tiny_run.launch(self.root, ['TARGET_TASK = "Asault"'])
     self.assert_one_message(result, errors.EXIT_USAGE,
                             "Unknown task 'Asault'", 'Did you mean Assault')
-    self.assertFalse(os.path.exists(self.root))
+    self.assert_not_begun()
 
   @parameterized.parameters(
       ('TARGET_TASK = "tiny:cach"', "'tiny:cach'", 'tiny:catch'),
@@ -174,7 +179,7 @@ class BadInputTest(parameterized.TestCase):
     result = tiny_run.launch(
         self.root, flags=[f'--task_data={_SOURCE}={self.data}'])
     self.assert_one_message(result, errors.EXIT_BAD_DATA, shard, 'truncated')
-    self.assertFalse(os.path.exists(self.root))
+    self.assert_not_begun()
 
   @parameterized.parameters(0, 1)
   def test_damaged_shard(self, byte):
@@ -230,6 +235,7 @@ class BadInputTest(parameterized.TestCase):
     root = os.path.join(self.data, 'run')
     with _memory_disk(self.data, 'size=4m') as mounted:
       if mounted:
+        self.root = root
         result = tiny_run.launch(root)
         self.assert_one_message(
             result, errors.EXIT_IO, f'No space left: {root} needs 500.0 MiB',
@@ -241,12 +247,14 @@ class BadInputTest(parameterized.TestCase):
           self.refused(
               errors.StorageError, errors.EXIT_IO, 'No space left',
               'needs 500.0 MiB', 'free are 4.0 MiB', root=root)
-      self.assertFalse(os.path.exists(root))
+      self.assert_not_begun()
 
   def test_root_dir_is_a_file(self):
     with open(self.root, 'w', encoding='utf-8') as file:
       file.write('mine')
     self.refused(errors.StorageError, errors.EXIT_IO, self.root)
+    self.assert_one_message(tiny_run.launch(self.root), errors.EXIT_IO,
+                            f'Cannot write {self.root}')
     with open(self.root, encoding='utf-8') as file:
       self.assertEqual(file.read(), 'mine')
 
