@@ -47,7 +47,7 @@ BINDINGS = (
     # Two games at a time, so that some end within the few steps.
     *(f'{stage}/{_STAGE}.num_envs = 2'
       for stage in ('data', 'finetune', 'scratch')),
-    *(f'{stage}/{_STAGE}.updates_per_env_step = 0.2'
+    *(f'{stage}/{_STAGE}.updates_per_env_step = 0.1'
       for stage in ('data', 'finetune', 'scratch')),
     *(f'{stage}/{_STAGE}.updates = {count}'
       for stage, count in UPDATES.items()),
@@ -74,10 +74,13 @@ def launch(root_dir: str, bindings: Sequence[str] = (),
 
 
 def digests(folder: str) -> Dict[str, str]:
-  """{relative path: SHA-256} of all files under a folder."""
+  """{relative path: SHA-256} of all files under a folder.
+
+  Native code's start-up lines are left out: every session adds some.
+  """
   found = {}
   for parent, _, names in os.walk(folder):
-    for name in names:
+    for name in set(names) - {'native.log'}:
       path = os.path.join(parent, name)
       with open(path, 'rb') as file:
         found[os.path.relpath(path, folder)] = hashlib.sha256(
