@@ -39,7 +39,7 @@ def _write_log(directory):
     for step, kind in enumerate(game):
       frame += 1
       writer.append(StepRow(
-          observation=np.arange(4).reshape(2, 2, 1).astype(np.uint8) + 9 * frame,
+          observation=np.arange(4, dtype=np.uint8).reshape(2, 2, 1) + 9 * frame,
           action=2 * (step % 2) if kind in 'rlt' else 0, search=None,
           reward=0., raw_reward=0., terminal=kind == 't', truncated=False,
           life_loss=kind == 'l', real=kind in 'rlt', root_value=None,

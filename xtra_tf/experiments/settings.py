@@ -76,7 +76,7 @@ class ReplaySettings:
   unroll_steps: int = 5
   td_steps: int = 5
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     _check_counts(self, ('max_size', 'unroll_steps', 'td_steps'))
     if not self.priority_exponent >= 0:
       raise UsageError(f'ReplaySettings.priority_exponent is '
@@ -150,7 +150,7 @@ class TeacherPassSettings:
   batch_size: int = 256
   noise_fraction: float = 0.25
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     _check_counts(self, ('batch_size',))
     if not 0 <= self.noise_fraction <= 1:
       raise UsageError(f'TeacherPassSettings.noise_fraction is '
