@@ -52,7 +52,8 @@ def score_bars(run: RunFiles, comparison: Comparison) -> Figure:
   near, far = _split_references(comparison, low - reach, high + reach,
                                 ('left of', 'right of'))
   drawn = [value for _, value, _ in near]
-  span = max([high, *drawn]) - min([low, *drawn])
+  # Equal scores in all games leave no range to draw in.
+  span = max([high, *drawn]) - min([low, *drawn]) or 1.
   axis.set_xlim(min([low, *drawn]) - (0.03 * span if low < 0 else 0),
                 max([high, *drawn]) + 0.08 * span)
   for label, value, color in near:
