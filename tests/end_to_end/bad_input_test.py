@@ -138,12 +138,14 @@ class BadInputTest(parameterized.TestCase):
                  gin_file='protocols/smok.gin')
 
   def test_data_of_another_resolution(self):
-    _write_log(self.data, get_task('DemonAttack', resolution=64,
-                                   grayscale=True))
+    _write_log(self.data, get_task('Phoenix', resolution=64, grayscale=True))
     self.refused(
         errors.IncompatibleDataError, errors.EXIT_BAD_DATA, self.data,
-        '64', '48', gin_file='protocols/demo.gin',
-        task_data={'DemonAttack': self.data})
+        'observation_shape', '[64, 64, 1]', '[48, 48, 1]',
+        gin_file='protocols/demo.gin', task_data={'Phoenix': self.data},
+        bindings=['TARGET_TASK = "Assault"', 'SOURCE_TASKS = ("Phoenix",)',
+                  'xtra_tf.experiments.TaskSettings.resolution = 48',
+                  'xtra_tf.experiments.TaskSettings.grayscale = True'])
 
   def test_data_of_another_action_set(self):
     task = get_task(_SOURCE)
