@@ -9,6 +9,7 @@ from xtra_tf.learners.settings import LearnerSettings
 from xtra_tf.numerics import observations
 from xtra_tf.testing import training_batches
 from xtra_tf.testing.linear_world_model import LinearWorldModel
+from xtra_tf.types import SCALARS
 
 SEED = (1, 2)
 PLAIN = LearnerSettings(stack=2, support=5, shift=0, intensity=0.)
@@ -78,6 +79,21 @@ class UnrollLossTest(parameterized.TestCase, tf.test.TestCase):
     views = unroll_loss.training_views(batch, settings, tf.constant(SEED))
     self.assertAllEqual(views.root,
                         tf.reshape(batch.observation[:, :2], [3, 8]))
+
+  def test_actions_past_an_end_are_any_action(self):
+    unroll = training_batches.random_unroll((64,))
+    real = SCALARS.index('real')
+    scalars = unroll.scalars.numpy()
+    scalars[:, PLAIN.stack + 1:, real] = 0.  # two actions were played
+    unroll = unroll._replace(scalars=tf.constant(scalars))
+    actions = unroll_loss.training_actions(
+        unroll, PLAIN, num_actions=7, seed=tf.constant(SEED)).numpy()
+    first = PLAIN.stack - 1
+    self.assertAllEqual(actions[:, :2], unroll.action[:, first:first + 2])
+    self.assertEqual(set(actions[:, 2:].flatten()), set(range(7)))
+    again = unroll_loss.training_actions(
+        unroll, PLAIN, num_actions=7, seed=tf.constant(SEED)).numpy()
+    self.assertAllEqual(actions, again)
 
   def test_order_of_calls(self):
     model = RecordingModel((8, 8, 2))

@@ -131,8 +131,8 @@ class WorldModelAgent(tf_agent.TFAgent):
     weight = self.importance_weights(
         unroll.importance_weight, unroll.task, exponent)
     views = unroll_loss.training_views(unroll, settings, seed)
-    anchor = settings.stack - 1
-    action = unroll.action[:, anchor:anchor + settings.unroll_steps]
+    action = unroll_loss.training_actions(
+        unroll, settings, self.world_model.num_actions, seed)
 
     def losses() -> TaskLosses:
       predicted = unroll_loss.unroll_model(

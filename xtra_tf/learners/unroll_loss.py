@@ -10,7 +10,7 @@ import tensorflow as tf
 from xtra_tf.learners.settings import LearnerSettings
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import augmentation, losses, observations, two_hot
-from xtra_tf.types import LossParts, ModelOutput, Targets, Unroll
+from xtra_tf.types import SCALARS, LossParts, ModelOutput, Targets, Unroll
 
 
 class TrainingViews(NamedTuple):
@@ -50,6 +50,34 @@ def training_views(unroll: Unroll, settings: LearnerSettings,
   future = [frames[..., k * channels:(k + stack) * channels]
             for k in range(steps)]
   return TrainingViews(root, future)
+
+
+def training_actions(unroll: Unroll, settings: LearnerSettings,
+                     num_actions: int, seed: tf.Tensor) -> tf.Tensor:
+  """Actions along an unroll; past an end any action of the family.
+
+  Nothing was played there, and the window is padded with one and the same
+  action: trained with it, the model would learn that this action ends all
+  rewards. Source: XTRA `core/game_detach.py`, random actions of all 18.
+
+  Args:
+    unroll: the batch.
+    settings: of the learner.
+    num_actions: A.
+    seed: <int32>[2].
+
+  Returns:
+    <int32>[B, K] of the states t .. t + K - 1.
+  """
+  first = settings.stack - 1
+  last = first + settings.unroll_steps
+  action = unroll.action[:, first:last]
+  played = unroll.scalars[:, first:last, SCALARS.index('real')] > 0.
+  # A stream of its own beside those of the augmentation.
+  drawn = tf.random.stateless_uniform(
+      action.shape, seed=seed + tf.constant([1, 0]), maxval=num_actions,
+      dtype=tf.int32)
+  return tf.where(played, action, drawn)
 
 
 def unroll_model(world_model: WorldModel, views: TrainingViews,
