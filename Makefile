@@ -8,7 +8,7 @@ DEMO_ARGS ?=
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types unit clean
+.PHONY: help venv demo test lint types unit slow clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' \
@@ -35,6 +35,9 @@ types: venv  ## mypy
 
 unit: venv  ## the tests alone
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+slow: venv  ## the tests that take minutes and are no part of `make test`
+	$(PY) -m pytest -m slow $(PYTEST_ARGS)
 
 clean:  ## remove caches and builds; runs and .venv stay
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -8,7 +8,7 @@ interrupted.
 import os
 import sys
 import textwrap
-from typing import Callable, List, NoReturn, Sequence
+from typing import Callable, List, NoReturn, Optional, Sequence
 
 from absl import app, flags, logging
 
@@ -120,6 +120,19 @@ def native_output_to(path: str) -> None:
   except OSError as error:
     raise storage_error(path, error) from error
   sys.stderr = shown
+
+
+def hide_native_output() -> None:
+  """Drops what `native_output_to` would keep, for programs without a log."""
+  native_output_to(os.devnull)
+
+
+def require(name: str, value: Optional[str], example: str) -> str:
+  """The value of a flag that has no default; ends the program without one."""
+  if not value:
+    _fail(f'--{name} is missing. Expected e.g. --{name}={example}. Pass --help '
+          'to see the flags.', 2)
+  return value
 
 
 def require_root_dir() -> str:

@@ -2,9 +2,8 @@
 
 from absl import flags
 
-flags.DEFINE_multi_string(
-    'gin_file', [], 'Gin file, e.g. protocols/demo.gin; later ones win. Looked '
-    'for here, in gin/ of the checkout, in the installed package.')
-flags.DEFINE_multi_string(
-    'gin_bindings', [], 'One binding, e.g. "NUM_SIMULATIONS = 16".')
+from launchers import gin_flags
+
+flags.adopt_module_key_flags(gin_flags)
+
 flags.DEFINE_integer('seed', 0, 'Seed of weights, environments and searches.')

@@ -7,16 +7,15 @@ Examples:
   python -m launchers.xtra --root_dir=runs/paper --gin_file=protocols/paper.gin
 
 The same command goes on where it stopped. The last line that it prints is the
-path of the report.
+path of the report, or of the scores if --stages is given.
 """
 
 import os
 import sys
-from typing import Dict
 
 from absl import flags
 
-from launchers import program, settings_flags
+from launchers import program, settings_flags, task_folders
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -29,32 +28,33 @@ _ACCEPT = flags.DEFINE_bool(
     'accept_config_change', False,
     'Go on with other settings than the run in --root_dir began with.')
 
+_STAGES = flags.DEFINE_list(
+    'stages', [], 'Run these stages alone, of data, teacher, student, finetune '
+    'and scratch, e.g. --stages=scratch. Without it, all that are not done.')
+
+_OFFLINE_ADDRESS = flags.DEFINE_string(
+    'offline_address', None, 'HOST:PORT of a launchers.replay_server that has '
+    "the source tasks' data and targets; none are made or loaded here.")
+_OFFLINE_TIMEOUT = flags.DEFINE_float(
+    'offline_timeout', 60., 'Seconds that this server may be gone before the '
+    'program ends with 69.', lower_bound=0.)
+
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
-
-
-def _task_data() -> Dict[str, str]:
-  pairs = {}
-  for text in _TASK_DATA.value:
-    task, separator, folder = text.partition('=')
-    if not separator or not task or not folder:
-      from xtra_tf.errors import UsageError
-      raise UsageError(f'--task_data is {text!r}. Expected TASK=DIR, e.g. '
-                       '--task_data=Alien=data/alien.')
-    pairs[task] = folder
-  return pairs
 
 
 def main() -> int:
   """Runs what is left of the main job."""
   root_dir = program.require_root_dir()
-  task_data = _task_data()
+  task_data = task_folders.parse('task_data', _TASK_DATA.value)
   if not FLAGS.debug:
     program.native_output_to(os.path.join(root_dir, 'logs', 'native.log'))
   from xtra_tf.experiments import local_run
   report = local_run.run_xtra(
       root_dir, gin_files=FLAGS.gin_file or [_DEFAULT_GIN_FILE],
       gin_bindings=FLAGS.gin_bindings, seed=FLAGS.seed, task_data=task_data,
-      accept_config_change=_ACCEPT.value)
+      accept_config_change=_ACCEPT.value,
+      only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,
+      offline_timeout=_OFFLINE_TIMEOUT.value)
   sys.stdout.write(f'{report}\n')
   return 0
 

@@ -10,7 +10,7 @@ import pytest
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 # Slow tests last, so that a small mistake shows within seconds.
-_LAST = ('conformance', 'launchers_test.py', 'end_to_end')
+_LAST = ('acceptance', 'conformance', 'launchers_test.py', 'end_to_end')
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -39,6 +39,8 @@ class GinFilesTest(parameterized.TestCase, tf.test.TestCase):
     configuration.parse([name], [])
     parts = roles.resolve_parts(seed=0)
     self.assertNotIn(parts.target.name, [t.name for t in parts.sources])
+    if not parts.sources:
+      return  # for the stage `scratch` alone; there is nothing to control
     self.assertEqual(parts.stages['finetune'].stage.updates,
                      parts.stages['scratch'].stage.updates)
     self.assertEqual(parts.stages['finetune'].stage.env_steps,
@@ -50,16 +52,6 @@ class GinFilesTest(parameterized.TestCase, tf.test.TestCase):
     settings = configuration.resolve(configuration.TaskSettings)
     for task in (settings.target, *settings.sources):
       self.assertEqual(tasks.get_task(task).num_actions, 18)
-
-  def test_sizes_have_the_papers_parameter_counts(self):
-    for size, expected in (('efficientzero', 8_350_708),
-                           ('efficientzero_l', 9_072_244)):
-      configuration.parse(
-          ['methods/xtra.gin', f'sizes/{size}.gin'], _MACROS)
-      parts = roles.resolve_parts(seed=0)
-      model = roles.build_model(parts, seed=0)
-      self.assertEqual(
-          sum(int(tf.size(v)) for v in model.trainable_variables), expected)
 
   def test_no_package_marker_among_gin_files(self):
     self.assertEmpty(glob.glob(os.path.join(_ROOT, '**', '__init__.py'),

@@ -12,6 +12,9 @@ _LAUNCHERS = sorted(
     os.path.splitext(os.path.basename(path))[0]
     for path in glob.glob(os.path.join(_ROOT, 'launchers', '*.py'))
     if "if __name__ == '__main__'" in open(path, encoding='utf-8').read())
+# They make or change files, or serve many runs; no run is concerned.
+_WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'import_checkpoint',
+                  'import_dataset', 'inspect_dataset', 'replay_server')
 
 
 def _run(name, *arguments):
@@ -25,6 +28,8 @@ class LaunchersTest(unittest.TestCase):
   def test_there_are_launchers(self):
     self.assertIn('xtra', _LAUNCHERS)
     self.assertIn('doctor', _LAUNCHERS)
+    for name in _WITHOUT_A_RUN:
+      self.assertIn(name, _LAUNCHERS)
 
   def test_help_answers_within_two_seconds_and_exits_with_0(self):
     for name in _LAUNCHERS:
@@ -34,7 +39,9 @@ class LaunchersTest(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 2.0)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn('Examples:', result.stdout)
-        self.assertIn('--root_dir', result.stdout)
+        self.assertEqual('--root_dir' in result.stdout,
+                         name not in _WITHOUT_A_RUN)
+        self.assertIn('--[no]debug', result.stdout)
 
   def test_wrong_usage_exits_with_2(self):
     for name in _LAUNCHERS:
@@ -53,6 +60,13 @@ class LaunchersTest(unittest.TestCase):
     result = _run('xtra')
     self.assertEqual(result.returncode, 2)
     self.assertIn('--root_dir is missing', result.stderr)
+
+  def test_missing_files_are_named(self):
+    for name, flag in (('import_checkpoint', 'source'),
+                       ('export_checkpoint', 'checkpoint')):
+      result = _run(name, '--output=x')
+      self.assertEqual(result.returncode, 2)
+      self.assertIn(f'--{flag} is missing. Expected e.g.', result.stderr)
 
   def test_malformed_task_data_shows_an_example(self):
     result = _run('xtra', '--root_dir=x', '--task_data=Alien')

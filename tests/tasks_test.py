@@ -12,21 +12,8 @@ import numpy as np
 from xtra_tf import tasks
 from xtra_tf.errors import UsageError
 
-ATARI = tuple(name for name in tasks.task_names() if ':' not in name)
-
 
 class AtariTableTest(parameterized.TestCase):
-
-  def test_there_are_45_games(self):
-    self.assertLen(ATARI, 45)
-
-  @parameterized.parameters(*ATARI)
-  def test_legal_actions_are_the_emulators_minimal_set(self, name):
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-    ale = ale_py.ALEInterface()
-    ale.loadROM(ale_py.roms.get_rom_path(tasks.atari_rom(name)))
-    minimal = tuple(int(a.value) for a in ale.getMinimalActionSet())
-    self.assertEqual(tasks.get_task(name).legal_actions, minimal)
 
   def test_action_names_are_the_emulators(self):
     self.assertEqual(tasks.ATARI_ACTIONS,
@@ -149,7 +136,7 @@ class TaskSpecTest(parameterized.TestCase):
         ('name', 'Hero'), ('observation_shape', (96, 96, 1)),
         ('observation_dtype', 'float32'), ('legal_actions', (0, 1)),
         ('stack', 1), ('frame_skip', 2), ('sticky_actions', 0.25),
-        ('clip_reward', False)):
+        ('clip_reward', False), ('codec', 'jpeg')):
       self.assertNotEqual(
           dataclasses.replace(task, **{field: value}).fingerprint(),
           task.fingerprint(), field)
@@ -163,11 +150,28 @@ class TaskSpecTest(parameterized.TestCase):
       ('legal_actions', (0, 18), r'0\.\.17'),
       ('action_names', ('NOOP',), '18 names'),
       ('frame_skip', 0, 'at least 1'),
-      ('sticky_actions', 1.0, '0 <= p < 1'))
+      ('sticky_actions', 1.0, '0 <= p < 1'),
+      ('codec', 'png', 'lossless or jpeg'))
   def test_impossible_fields_are_refused(self, field, value, expected):
     with self.assertRaisesRegex(
         UsageError, f'TaskSpec Alien: {field} is .*{expected}'):
       dataclasses.replace(tasks.get_task('Alien'), **{field: value})
+
+  def test_codec_is_for_pictures(self):
+    self.assertEqual(tasks.get_task('Alien').codec, 'lossless')
+    task = tasks.get_task('Alien', codec='jpeg', grayscale=True)
+    self.assertEqual(task.codec, 'jpeg')
+    with self.assertRaisesRegex(
+        UsageError, r"codec is 'jpeg'. Expected lossless: its frames are "
+        r'uint8\[10, 10, 10\]'):
+      dataclasses.replace(tasks.get_task('tiny:catch'), codec='jpeg')
+
+  def test_descriptions_from_before_codecs_are_lossless(self):
+    task = tasks.get_task('Alien')
+    self.assertNotIn('codec', task.fingerprint())
+    description = task.to_json()
+    del description['codec']
+    self.assertEqual(tasks.TaskSpec.from_json(description), task)
 
   def test_json_of_something_else_is_refused(self):
     description = tasks.get_task('Alien').to_json()

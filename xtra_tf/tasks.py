@@ -13,6 +13,8 @@ import numpy as np
 from xtra_tf.errors import UsageError, near_names
 
 FAMILIES = ('atari', 'tiny', 'gym')
+# What a frame goes through before anyone sees it: nothing, or a JPEG file.
+CODECS = ('lossless', 'jpeg')
 
 ATARI_ACTIONS = (
     'NOOP', 'FIRE', 'UP', 'RIGHT', 'LEFT', 'DOWN', 'UPRIGHT', 'UPLEFT',
@@ -108,6 +110,8 @@ class TaskSpec:
     frame_skip: emulator frames per agent step.
     sticky_actions: probability that the previous action is repeated.
     clip_reward: the stored and learned reward is sign(raw reward).
+    codec: one of `CODECS`; what is played, stored and learned has been through
+      it. `jpeg` is the official code's (`numerics/jpeg_codec.py`).
     random_score: mean raw score of random play, where known.
     human_score: mean raw score of a human, or of a tiny task's scripted player.
   """
@@ -121,6 +125,7 @@ class TaskSpec:
   frame_skip: int = 4
   sticky_actions: float = 0.0
   clip_reward: bool = True
+  codec: str = 'lossless'
   random_score: Optional[float] = None
   human_score: Optional[float] = None
 
@@ -147,17 +152,26 @@ class TaskSpec:
     self._check('stack', self.stack >= 1, 'at least 1')
     self._check('frame_skip', self.frame_skip >= 1, 'at least 1')
     self._check('sticky_actions', 0 <= self.sticky_actions < 1, '0 <= p < 1')
+    self._check('codec', self.codec in CODECS, ' or '.join(CODECS))
+    self._check('codec', self.codec == 'lossless' or self._has_pictures(),
+                f'lossless: its frames are {self.observation_dtype}'
+                f'{list(self.observation_shape)}, no uint8[H, W, 3] or '
+                'uint8[H, W, 1]')
 
   def _check(self, field: str, valid: Any, expected: str) -> None:
     if not valid:
       raise UsageError(f'TaskSpec {self.name}: {field} is '
                        f'{getattr(self, field)!r}. Expected {expected}.')
 
+  def _has_pictures(self) -> bool:
+    return (self.observation_dtype == 'uint8'
+            and len(self.observation_shape) == 3
+            and self.observation_shape[2] in (1, 3))
+
   @property
   def family(self) -> str:
     """`atari`, `tiny` or `gym`."""
-    prefix, colon, _ = self.name.partition(':')
-    return prefix if colon and prefix in FAMILIES else 'atari'
+    return family_of(self.name)
 
   def legal_mask(self) -> np.ndarray:
     """bool[A], true where an action belongs to this task."""
@@ -170,6 +184,9 @@ class TaskSpec:
     description = self.to_json()
     for field in ('random_score', 'human_score', 'action_names'):
       del description[field]
+    # Data and models from before there were codecs do not name theirs.
+    if self.codec == 'lossless':
+      del description['codec']
     return description
 
   def to_json(self) -> Dict[str, Any]:
@@ -197,6 +214,12 @@ class TaskSpec:
     return cls(**description)
 
 
+def family_of(name: str) -> str:
+  """The family of a task by its name: `atari`, `tiny` or `gym`."""
+  prefix, colon, _ = name.partition(':')
+  return prefix if colon and prefix in FAMILIES else 'atari'
+
+
 _registered: Dict[str, TaskSpec] = {}
 
 
@@ -218,18 +241,19 @@ def task_names() -> List[str]:
 
 
 def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
-             stack: int = 4) -> TaskSpec:
+             stack: int = 4, codec: str = 'lossless') -> TaskSpec:
   """The spec of a task.
 
-  `resolution`, `grayscale` and `stack` say how an Atari game is to be seen.
-  `stack` holds for the images of a gymnasium environment as well; a registered
-  task (the tiny ones are) has frames of its own.
+  `resolution`, `grayscale`, `stack` and `codec` say how an Atari game is to be
+  seen. `stack` holds for the images of a gymnasium environment as well; a
+  registered task (the tiny ones are) has frames of its own.
 
   Args:
     name: see `TaskSpec.name`.
     resolution: pixels a side.
     grayscale: one channel instead of RGB.
     stack: frames that a model sees at once.
+    codec: see `TaskSpec.codec`.
 
   Raises:
     UsageError: an unknown name (near ones are offered) or impossible sizes.
@@ -253,7 +277,8 @@ def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
       num_actions=len(ATARI_ACTIONS),
       legal_actions=_atari_legal_actions(name),
       action_names=ATARI_ACTIONS,
-      stack=stack, random_score=random_score, human_score=human_score)
+      stack=stack, codec=codec, random_score=random_score,
+      human_score=human_score)
 
 
 def atari_rom(name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Tuple
 import numpy as np
 import tensorflow as tf
 
+from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.models.world_model import WorldModel
 
 _ROWS = 3
@@ -39,7 +40,18 @@ class WorldModelSuite:
   def setUp(self):
     super().setUp()
     self.observation = self.make_observation(_ROWS)
-    self.action = tf.range(_ROWS) % self.model.num_actions
+    ids = self.known_actions()
+    self.action = tf.constant([ids[i % len(ids)] for i in range(_ROWS)])
+
+  def known_actions(self):
+    """Ids of the actions that the model knows."""
+    ids = self.model.action_ids
+    return list(range(self.model.num_actions) if ids is None else ids)
+
+  def other_actions(self):
+    """An action of each row that is not `self.action`'s."""
+    ids = self.known_actions()
+    return [ids[(i + 1) % len(ids)] for i in range(_ROWS)]
 
   def make_observation(self, rows, seed=0):
     random = np.random.default_rng(seed)
@@ -90,9 +102,28 @@ class WorldModelSuite:
     root, step = self.unroll(self.model, 1)
     self.assertNotAllClose(root.value_logits[0], root.value_logits[1])
     other = self.model.recurrent_inference(
-        root.state, (self.action + 1) % self.model.num_actions)
+        root.state, tf.constant(self.other_actions()))
     self.assertNotAllClose(step.reward_logits, other.reward_logits)
     self.assertNotAllClose(step.policy_logits, other.policy_logits)
+
+  def test_unknown_actions_have_no_probability(self):
+    unknown = np.ones([self.model.num_actions], bool)
+    unknown[self.known_actions()] = False
+    for output in self.unroll(self.model, 1):
+      policy = tf.nn.softmax(output.policy_logits).numpy()
+      self.assertAllEqual(policy[:, unknown], np.zeros([_ROWS, unknown.sum()]))
+      self.assertAllGreater(policy[:, ~unknown], 0.)
+
+  def test_tasks_with_unknown_actions_are_refused(self):
+    known = self.known_actions()
+    self.model.check_plays('SomeTask', known)
+    self.model.check_plays('SomeTask', known[-1:])
+    stranger = self.model.num_actions
+    with self.assertRaises(IncompatibleDataError) as caught:
+      self.model.check_plays('SomeTask', [*known, stranger])
+    for part in ('SomeTask', self.model.name, str(known),
+                 str([*known, stranger]), f'[{stranger}] are missing'):
+      self.assertIn(part, str(caught.exception))
 
   def test_rows_do_not_see_each_other_in_inference(self):
     together = self.unroll(self.model, 2)[-1]

@@ -35,6 +35,20 @@ class EfficientZeroOfVectorsTest(world_model_suite.WorldModelSuite,
         EfficientZeroConfig(cls.OBSERVATION_SHAPE, **_SIZES), seed=seed)
 
 
+class EfficientZeroOfSomeActionsTest(world_model_suite.WorldModelSuite,
+                                     tf.test.TestCase):
+  """The network knows three of the family's actions."""
+
+  OBSERVATION_SHAPE = (6,)
+
+  @classmethod
+  def make_model(cls, seed):
+    return EfficientZero(
+        EfficientZeroConfig(cls.OBSERVATION_SHAPE,
+                            **{**_SIZES, 'num_actions': 7,
+                               'action_ids': (5, 0, 3)}), seed=seed)
+
+
 class LinearWorldModelTest(world_model_suite.WorldModelSuite,
                            tf.test.TestCase):
   """The fake of other tests keeps the protocol too."""

@@ -61,7 +61,7 @@ class BadInputTest(parameterized.TestCase):
     self.root = os.path.join(self.folder, 'run')
     self.data = os.path.join(self.folder, 'data')
     # Whatever gets this far would train.
-    stages = mock.patch.object(local_run, '_run_stages',
+    stages = mock.patch.object(local_run.stages, 'run_stages',
                                side_effect=AssertionError('would train'))
     stages.start()
     self.addCleanup(stages.stop)

@@ -189,10 +189,10 @@ class ThreeStagesTest(unittest.TestCase):
     self.addCleanup(shutil.rmtree, os.path.dirname(root))
     shutil.copytree(self.root, root)
     before = tiny_run.digests(root)
-    changed = ('ENV_STEPS = 230',)
+    changed = ('ENV_STEPS = 205',)
     refused = tiny_run.launch(root, changed)
     self.assertEqual(refused.returncode, 2)
-    self.assertIn('ENV_STEPS: 200 -> 230', refused.stderr)
+    self.assertIn('ENV_STEPS: 200 -> 205', refused.stderr)
     self.assertIn('--accept_config_change', refused.stderr)
     self.assertNotIn('Traceback', refused.stderr)
     self.assertEqual(tiny_run.digests(root), before)
@@ -202,7 +202,7 @@ class ThreeStagesTest(unittest.TestCase):
     self.assertEqual(record['state'], 'done')
     [entry] = record['settings_history']
     self.assertEqual([(c['name'], c['old'], c['new'])
-                      for c in entry['changes']], [('ENV_STEPS', '200', '230')])
+                      for c in entry['changes']], [('ENV_STEPS', '200', '205')])
     # What was finished stays as it was.
     after = tiny_run.digests(root)
     for path, digest in before.items():

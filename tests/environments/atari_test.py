@@ -1,6 +1,7 @@
 """Atari against the official wrappers, written out slowly over ALEInterface."""
 
 import dataclasses
+from unittest import mock
 
 import ale_py
 import numpy as np
@@ -245,6 +246,46 @@ class IndependenceTest(tf.test.TestCase):
     one.reset()
     self.assertAllEqual(many.episode_seeds()[2:], one.episode_seeds())
     self.assertAllEqual(self.record(many, 2), self.record(one, 0))
+
+
+class RestTest(tf.test.TestCase):
+  """Games of their own emulators, of which finished ones are left alone."""
+
+  def test_separate_games_are_the_same_games(self):
+    task = tasks.get_task('Assault', resolution=48)
+    together, apart = (AtariGames(task, 3, separate=s) for s in (False, True))
+    self.addCleanup(together.close)
+    self.addCleanup(apart.close)
+    everywhere = np.ones([3], bool)
+    for x, y in zip(together.begin(everywhere, np.arange(3)),
+                    apart.begin(everywhere, np.arange(3))):
+      self.assertAllEqual(x, y)
+    random = np.random.default_rng(0)
+    for number in range(40):
+      if number == 20:
+        some = np.array([True, False, True])
+        for x, y in zip(together.begin(some, np.array([7, 8])),
+                        apart.begin(some, np.array([7, 8]))):
+          self.assertAllEqual(x, y)
+      actions = random.choice(task.legal_actions, 3).astype(np.int32)
+      for x, y in zip(together.step(actions, ~everywhere),
+                      apart.step(actions, ~everywhere)):
+        self.assertAllEqual(x, y)
+        self.assertEqual(x.dtype, y.dtype)
+    self.assertAllEqual(together.noops, apart.noops)
+
+  def test_an_idle_emulator_stands_still(self):
+    games = AtariGames(tasks.get_task('Breakout', resolution=8), 2,
+                       separate=True)
+    self.addCleanup(games.close)
+    frames, _, _ = games.begin(np.ones([2], bool), np.array([0, 1]))
+    emulators = games._emulators[1]
+    with mock.patch.object(emulators, 'send', side_effect=AssertionError):
+      for _ in range(5):
+        step = games.step(np.array([1, 1]), np.array([False, True]))
+    self.assertAllEqual(step.frames[1], frames[1])
+    self.assertEqual(step.raw_reward[1], 0)
+    self.assertFalse(step.terminal[1] or step.truncated[1])
 
 
 class RefusalTest(tf.test.TestCase):

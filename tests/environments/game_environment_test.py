@@ -1,12 +1,13 @@
 """Lives, limits and seeds, on games whose every step is written down."""
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
 
 from xtra_tf import tasks
-from xtra_tf.environments import GameEnvironment
+from xtra_tf.environments import GameEnvironment, game_environment
 from xtra_tf.testing.scripted_games import Event, ScriptedGames
 
 FIRST, MID, LAST = 0, 1, 2
@@ -16,12 +17,13 @@ TASK = dataclasses.replace(tasks.get_task('tiny:catch'),
 
 
 def make(scripts, *, training=True, max_episode_steps=100, task=TASK,
-         refused=()):
+         refused=(), restarts=True):
   games = ScriptedGames(task, scripts, refused=refused)
   environment = GameEnvironment(
       task, games, lambda slot, episode, attempt:
       100 * slot + 10 * episode + attempt,
-      life_loss_ends=training, max_episode_steps=max_episode_steps)
+      life_loss_ends=training, max_episode_steps=max_episode_steps,
+      restarts=restarts)
   return environment, games
 
 
@@ -207,6 +209,61 @@ class LimitTest(tf.test.TestCase):
     self.assertTrue(info.truncated[0] and info.noop[0])
     self.assertEqual(info.raw_reward[0], 5)
     self.assertEqual(games.seeds, [[0], [10]])
+
+
+class RestTest(tf.test.TestCase):
+
+  def test_a_slot_rests_after_its_game(self):
+    environment, games = make(
+        [[Event(), Event(raw_reward=2, terminal=True)], [Event()] * 6],
+        training=False, max_episode_steps=5, restarts=False)
+    environment.reset()
+    stepped = []
+    with mock.patch.object(games, 'step', wraps=games.step) as step_games:
+      for _ in range(5):
+        time_step, info = step(environment)
+        stepped.append([info.terminal.tolist(), info.truncated.tolist(),
+                        info.raw_reward.tolist()])
+    self.assertEqual(
+        [call.args[1].tolist() for call in step_games.call_args_list],
+        [[False, False]] * 2 + [[True, False]] * 3)
+    self.assertEqual(stepped[1], [[True, False], [False, False], [2, 0]])
+    self.assertEqual(stepped[2:4], [[[False] * 2, [False] * 2, [0, 0]]] * 2)
+    self.assertEqual(stepped[4], [[False] * 2, [False, True], [0, 0]])
+    self.assertEqual(time_of(time_step, 1), 5)
+    self.assertLen(games.seeds, 1)  # no other game has begun
+
+  def test_nothing_moves_when_all_games_are_over(self):
+    environment, games = make([[Event(terminal=True)]], training=False,
+                              restarts=False)
+    environment.reset()
+    for _ in range(3):
+      step(environment)
+    self.assertLen(games.seeds, 1)
+    environment.reset()
+    self.assertEqual(games.seeds[1:], [[10]])
+
+  def test_a_life_loss_cannot_be_a_rest(self):
+    with self.assertRaisesRegex(ValueError, 'must restart'):
+      make([[Event()]], training=True, restarts=False)
+
+
+class CodecTest(tf.test.TestCase):
+
+  def test_resting_slots_are_not_coded(self):
+    task = dataclasses.replace(TASK, observation_shape=(16, 16, 3),
+                               codec='jpeg')
+    environment, _ = make([[Event(terminal=True)], [Event()] * 3], task=task,
+                          training=False, restarts=False)
+    sizes = []
+    code = game_environment.jpeg_codec.round_trip
+    with mock.patch.object(
+        game_environment.jpeg_codec, 'round_trip',
+        side_effect=lambda frames: sizes.append(len(frames)) or code(frames)):
+      environment.reset()
+      for _ in range(3):
+        step(environment)
+    self.assertEqual(sizes, [2, 2, 1, 1])
 
 
 class SeedTest(tf.test.TestCase):

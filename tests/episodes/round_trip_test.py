@@ -286,6 +286,14 @@ class RoundTripTest(parameterized.TestCase):
     scores = dataclasses.replace(TASK, human_score=5.)
     EpisodeLog(self.directory, expected_task=scores)
 
+  def test_data_of_another_codec_are_refused(self):
+    task = dataclasses.replace(TASK, observation_shape=(6, 5, 3))
+    EpisodeLogWriter(self.directory, task, COLUMNS).close()
+    with self.assertRaisesRegex(
+        IncompatibleDataError, "codec: expected 'jpeg', found 'lossless'"):
+      EpisodeLog(self.directory,
+                 expected_task=dataclasses.replace(task, codec='jpeg'))
+
   def test_other_columns_are_refused(self):
     EpisodeLogWriter(self.directory, TASK, ('search',)).close()
     with self.assertRaisesRegex(IncompatibleDataError, 'root_value'):

@@ -1,5 +1,7 @@
 """Tests of the evaluator on tiny games, with small models."""
 
+from unittest import mock
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,11 +11,13 @@ from xtra_tf.evaluation import (
     EvaluationSettings,
     Evaluator,
     evaluate,
+    evaluator,
     results,
 )
 from xtra_tf.planning import MctsPlanner
 from xtra_tf.testing.linear_world_model import LinearWorldModel
 from xtra_tf.testing.prior_planner import PriorPlanner
+from xtra_tf.testing.scripted_games import Event, ScriptedGames
 
 _EPISODES = 6
 
@@ -60,9 +64,9 @@ class EvaluatorTest(tf.test.TestCase):
     model.policy_head.assign(tf.zeros_like(model.policy_head))
     planner = MctsPlanner(num_simulations=2, compile_search=False)
     settings = EvaluationSettings(episodes=1, max_episode_steps=12)
-    evaluator = Evaluator(task, model, planner, settings, seed=3)
-    first = evaluator.run().recording
-    self.assertEqual(evaluator.run().recording, first)
+    seeded = Evaluator(task, model, planner, settings, seed=3)
+    first = seeded.run().recording
+    self.assertEqual(seeded.run().recording, first)
     other = evaluate(task, model, planner, settings, seed=4).recording
     self.assertNotEqual(other.actions, first.actions)
 
@@ -88,8 +92,44 @@ class EvaluatorTest(tf.test.TestCase):
     for name, mean in self.result.statistics.items():
       self.assertAllClose(alone.statistics[name], mean, rtol=1e-4, msg=name)
 
+  def test_searches_do_not_depend_on_who_plays_beside(self):
+    """With a tree search; draws between equal scores go by the row."""
+    task = tasks.get_task('gym:CartPole-v1')
+    planner = MctsPlanner(num_simulations=4, tie_break='lowest',
+                          compile_search=False)
+    together, alone = (
+        evaluate(task, self.model, planner,
+                 EvaluationSettings(episodes=3, max_episode_steps=60,
+                                    batch_size=size)) for size in (3, 1))
+    self.assertLen(set(together.lengths), 3)
+    self.assertEqual(alone.lengths, together.lengths)
+    self.assertEqual(alone.recording, together.recording)
+
   def test_only_playing_games_are_searched(self):
     self.assertEqual(self.result.searches, sum(self.result.lengths))
+
+  def test_finished_games_are_neither_searched_nor_stepped(self):
+    """Counts what the games and the search are asked for, step by step."""
+    lengths = [3, 9, 1, 5, 9]
+    games = ScriptedGames(self.task, [
+        [Event()] * (length - 1) + [Event(raw_reward=1, terminal=True)]
+        for length in lengths])
+    with mock.patch.object(environments.loading, 'load_games',
+                           return_value=games) as load_games, \
+        mock.patch.object(games, 'step', wraps=games.step) as step, \
+        mock.patch.object(evaluator, '_rows', wraps=evaluator._rows) as rows:
+      result = evaluate(self.task, self.model, PriorPlanner(),
+                        EvaluationSettings(episodes=5))
+    self.assertTrue(load_games.call_args.kwargs['separate'])
+    self.assertEqual(result.lengths, tuple(lengths))
+    self.assertEqual([np.flatnonzero(~call.args[1]).tolist()
+                      for call in step.call_args_list],
+                     [[i for i in range(5) if lengths[i] > t]
+                      for t in range(9)])
+    self.assertEqual(result.searches, sum(lengths))
+    # 5, 4, 4, 3, 3 and then 2 games, in batches of powers of two.
+    self.assertEqual([len(call.args[1]) for call in rows.call_args_list],
+                     [8, 4, 4, 4, 4, 2, 2, 2, 2])
 
   def test_each_batch_size_is_traced_once(self):
     self.evaluator.run()

@@ -1,5 +1,7 @@
 """How a batch is shared by tasks, and which settings are refused."""
 
+import re
+
 from absl.testing import absltest, parameterized
 
 from xtra_tf.errors import UsageError
@@ -10,6 +12,7 @@ from xtra_tf.experiments.settings import (
   TeacherPassSettings,
   quotas,
 )
+from xtra_tf.workers import TrainingSchedule
 
 
 class QuotasTest(parameterized.TestCase):
@@ -36,6 +39,14 @@ class QuotasTest(parameterized.TestCase):
   def test_by_hand(self, batch_size, num_sources, with_target, expected):
     self.assertEqual(quotas(batch_size, num_sources, with_target), expected)
 
+  @parameterized.parameters(
+      (256, 3, True, (256, 85, 85, 85)), (256, 4, True, (256, 64, 64, 64, 64)),
+      (5, 3, False, (1, 1, 1)))
+  def test_equal_shares_leave_the_remainder_out(self, batch_size, num_sources,
+                                                with_target, expected):
+    self.assertEqual(quotas(batch_size, num_sources, with_target, equal=True),
+                     expected)
+
   def test_a_task_without_a_row_is_refused(self):
     with self.assertRaisesRegex(
         UsageError, r'batch of 2 rows cannot be shared by 3 offline tasks\. '
@@ -53,11 +64,17 @@ class TaskSettingsTest(parameterized.TestCase):
       (('Alien', 'Hero'), r'target Alien is also a source .*found sources '
        'Alien, Hero'),
       (('Hero', 'Hero'), 'named twice: Hero, Hero'),
-      ((), 'SOURCE_TASKS is empty. Expected at least one'),
       ('Hero', r"is the text 'Hero'\. Expected a tuple .*\('Hero',\)"))
   def test_refused(self, sources, message):
     with self.assertRaisesRegex(UsageError, message):
       TaskSettings('Alien', sources)
+
+  def test_codecs(self):
+    self.assertEqual(TaskSettings('Alien', ('Hero',)).codec, 'lossless')
+    with self.assertRaisesRegex(
+        UsageError, r"TaskSettings\.codec is 'png'\. Expected one of "
+        "'lossless', 'jpeg'"):
+      TaskSettings('Alien', ('Hero',), codec='png')
 
 
 class StageSettingsTest(parameterized.TestCase):
@@ -94,6 +111,37 @@ class StageSettingsTest(parameterized.TestCase):
         UsageError, "start_env_steps is 11, more than the stage's 10"):
       StageSettings(updates=10, env_steps=10, start_env_steps=11)
     StageSettings(updates=10, env_steps=10, start_env_steps=10)
+
+  @parameterized.parameters(
+      (120_000, 1., 2000, 100_000), (201, 0.2, 500, 1500), (10, 0.1, 120, 210),
+      (30, 0.3, 120, 216), (1, 1., 10, 10), (41, 2., 0, 20))
+  def test_a_stage_plays_all_its_steps_or_is_refused(self, updates, pace,
+                                                     start, reached):
+    arguments = {'updates': updates, 'updates_per_env_step': pace,
+                 'start_env_steps': start}
+    StageSettings(**arguments, env_steps=reached)
+    # What the trainer allows before the last update, after which none is
+    # played.
+    most = TrainingSchedule(**arguments, env_steps=10**9).allowed_env_steps(
+        updates - 1)
+    self.assertLessEqual(reached, most)
+    with self.assertRaisesRegex(
+        UsageError, f'env_steps is {most + 1}, but {start} steps before .* '
+        f'{updates} updates, {pace} a step, play only {most}. Expected at '
+        r'least (\d+) updates') as caught:
+      StageSettings(**arguments, env_steps=most + 1)
+    needed = int(re.search(r'least (\d+)', str(caught.exception))[1])
+    self.assertGreater(needed, updates)
+    StageSettings(**{**arguments, 'updates': needed}, env_steps=most + 1)
+
+  @parameterized.product(
+      name=('policy_reanalyze_ratio', 'value_reanalyze_ratio'),
+      value=(-0.1, 1.1, float('nan')))
+  def test_ratios_are_shares(self, name, value):
+    self.assertEqual(getattr(StageSettings(updates=1), name), 1.)
+    with self.assertRaisesRegex(
+        UsageError, rf'StageSettings\.{name} is {value}\. Expected 0 to 1'):
+      StageSettings(**{'updates': 1, name: value})
 
   def test_an_offline_stage_needs_no_start(self):
     self.assertEqual(StageSettings(updates=1, start_env_steps=5).env_steps, 0)

@@ -91,6 +91,24 @@ class AgentTest(parameterized.TestCase, tf.test.TestCase):
     self.assertAllClose(
         info.loss, 0.5 * first + 0.5 * (second + third) / 2., rtol=1e-5)
 
+  def test_tasks_drawn_at_random_weigh_by_their_rows(self):
+    # Task 1 came twice and task 2 not at all; the factor says how often.
+    unroll = self._unroll._replace(
+        task=tf.constant([0] * 4 + [1] * 4),
+        offline_factor=tf.constant([1.] * 4 + [2. * 0.25] * 4))
+    info = make_agent(self._targets, weighted=True).train(unroll)
+    first, second, third = info.extra.task_loss.numpy()
+    self.assertAllClose(info.loss, 0.5 * first + 0.5 * 0.25 * second,
+                        rtol=1e-5)
+    self.assertEqual(third, 0.)
+
+  def test_a_task_without_rows_is_not_measured(self):
+    agent = make_agent(self._targets, weighted=True)
+    agent.task_weights.measuring.assign(True)
+    agent.train(self._unroll._replace(
+        task=tf.constant([0] * 4 + [1] * 4), measuring=tf.ones([8], tf.bool)))
+    self.assertAllEqual(agent.task_weights.absent, [0., 0., 1.])
+
   def test_one_task_alone(self):
     agent = make_agent(self._targets, quotas=(BATCH,), with_target=False)
     info = agent.train(training_batches.random_unroll((BATCH,)))

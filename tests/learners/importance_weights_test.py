@@ -1,5 +1,6 @@
 """Tests of the normalised importance weights."""
 
+import numpy as np
 import tensorflow as tf
 
 from xtra_tf.learners.importance_weights import ImportanceWeights
@@ -27,6 +28,16 @@ class ImportanceWeightsTest(tf.test.TestCase):
     weights = importance(tf.constant([4., 1.]), tf.constant([0, 0]), one)
     self.assertAllClose(importance.maximum, [2.2, 8.])
     self.assertAllClose(weights, [4. / 2.2, 1. / 2.2])
+
+  def test_without_decay_the_batch_itself_is_the_measure(self):
+    """As in EfficientZero core/replay_buffer.py: weights / weights.max()."""
+    importance = ImportanceWeights(2, decay=0.)
+    task = tf.constant([0, 0, 1])
+    for inverse in ([2., 8., 3.], [1., 0.25, 5.], [4., 4., 1e-3]):
+      weights = importance(tf.constant(inverse), task, tf.constant(0.5))
+      raw = np.sqrt(inverse)
+      self.assertAllClose(
+          weights, [raw[0] / raw[:2].max(), raw[1] / raw[:2].max(), 1.])
 
   def test_independent_of_the_order_of_rows(self):
     inverse = tf.constant([1., 4., 0.25, 0.5])

@@ -52,35 +52,28 @@ class TaskWeightsTest(parameterized.TestCase, tf.test.TestCase):
           measured, step >= start and step % 12 < 5, f'step {step}')
       observe(cosine, measured, tf.constant(step, tf.int64))
 
-  def test_hits_out_of_500(self):
-    settings = TaskWeightSettings(start=0, period=5000, window=500)
-    weights = TaskWeights(settings, 6)
-    observe = tf.function(weights.observe)
-    hits = np.array([0, 0, 1, 2, 250, 500])
-    for step in range(500):
-      cosine = np.where(step < hits, 0.2, 0.05).astype(np.float32)
-      observe(tf.constant(cosine), tf.constant(True),
-              tf.constant(step, tf.int64))
-    self.assertAllClose(weights.weights, [1., 0., 0., 0.01, 0.5, 1.])
-    self.assertFalse(weights.measuring.numpy())
-    self.assertAllEqual(weights.hits, np.zeros(6))
-
-  def test_windows_of_the_official_schedule(self):
-    settings = TaskWeightSettings()
-    weights = TaskWeights(settings, 2)
-    cosine = tf.constant([1., 1.])
-    for first in range(10_000, 120_000, 5_000):
-      weights.observe(cosine, tf.constant(False),
-                      tf.constant(first - 2, tf.int64))
-      self.assertFalse(weights.measuring.numpy())
-      weights.observe(cosine, tf.constant(False),
-                      tf.constant(first - 1, tf.int64))
-      self.assertTrue(weights.measuring.numpy())
-      weights.measured.assign(498.)
-      for step in (first + 498, first + 499):
-        self.assertTrue(weights.measuring.numpy())
-        weights.observe(cosine, tf.constant(True), tf.constant(step, tf.int64))
-      self.assertFalse(weights.measuring.numpy())
+  def test_tasks_that_are_not_in_every_batch(self):
+    """A twin counts a task's own batches only; without any it gets 1."""
+    settings = TaskWeightSettings(start=0, period=12, window=5, threshold=-0.5)
+    weights = TaskWeights(settings, 5)
+    twins = [OfficialTwin(settings) for _ in range(4)]
+    random = np.random.default_rng(1)
+    for step in range(50):
+      cosine = np.append(1., random.normal(-0.5, 0.3, 4)).astype(np.float32)
+      present = np.array([True, *(random.random(3) < 0.5), False])
+      # A task without rows has no gradient: a cosine of 0, here above the
+      # threshold.
+      cosine[~present] = 0.
+      for index, twin in enumerate(twins, start=1):
+        if present[index] or step % 12 >= settings.window:
+          twin.weight_at(step, cosine[index])
+      measured = bool(weights.measuring.numpy())
+      weights.observe(tf.constant(cosine), tf.constant(measured),
+                      tf.constant(step, tf.int64), tf.constant(present))
+      if step % 12 >= settings.window:
+        self.assertAllClose(
+            weights.weights, [1., *(twin.weight for twin in twins)])
+    self.assertEqual(weights.weights[4], 1.)
 
   def test_batches_in_flight_shift_the_window_and_lose_nothing(self):
     settings = TaskWeightSettings(start=4, period=20, window=6, threshold=0.)

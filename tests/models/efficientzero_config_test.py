@@ -14,7 +14,8 @@ class EfficientZeroConfigTest(tf.test.TestCase, parameterized.TestCase):
   def test_json_round_trip(self):
     config = EfficientZeroConfig((96, 96, 12), num_actions=6,
                                  head_hidden=(8, 4), downsample=False,
-                                 state_gradient_scale=0.25)
+                                 state_gradient_scale=0.25,
+                                 action_ids=(0, 5, 3))
     text = json.dumps(config.to_json())
     self.assertEqual(EfficientZeroConfig.from_json(json.loads(text)), config)
 
@@ -40,6 +41,11 @@ class EfficientZeroConfigTest(tf.test.TestCase, parameterized.TestCase):
       ('fraction', {'support': 1.5}, '`support` must be .*, got 1.5'),
       ('empty_axis', {'observation_shape': (96, 0, 12)},
        '`observation_shape` must be'),
+      ('no_action', {'action_ids': ()}, r'at least one, .*, got \(\)'),
+      ('action_twice', {'action_ids': (1, 1)}, r'distinct .*, got \(1, 1\)'),
+      ('unknown_action', {'action_ids': (0, 18)},
+       r'numbers of 0\.\.17, .*, got \(0, 18\)'),
+      ('no_number', {'action_ids': (0, True)}, r'got \(0, True\)'),
       ('odd_channels', {'channels': 7}, 'even number of `channels`, got 7'))
   def test_refuses(self, changes, message):
     with self.assertRaisesRegex(UsageError, message):

@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
 from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
-from xtra_tf.offline_data import estimate_bytes, load_log, loading
+from xtra_tf.offline_data import (
+  LogStream,
+  check_memory,
+  estimate_bytes,
+  load_log,
+  loading,
+)
 from xtra_tf.replay import (
   ReplayServer,
   ReplayWriter,
@@ -130,6 +136,25 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
                            return_value=memory):
       with self.assertRaisesRegex(UsageError, 'memory, found 0.0 GiB'):
         load_log(log, self.writer('tiny:a'))
+
+  def test_stream_goes_on_from_the_first_episode(self):
+    log = write_log(self.create_tempdir().full_path, 'tiny:b', GAMES)
+    stream, seen = LogStream(log, self.writer('tiny:b')), []
+    stream.advance(4, seen.append)  # whole episodes of 10, 2 and 3 steps
+    self.assertEqual((stream.steps, stream.epoch, seen), (10, 0, [10]))
+    stream.advance(10)
+    self.assertEqual(stream.steps, 10)
+    stream.advance(16, seen.append)
+    self.assertEqual((stream.steps, stream.epoch, seen),
+                     (25, 1, [10, 12, 15, 25]))
+    self.assertEqual(self.server.sizes(), {'tiny:a': 0, 'tiny:b': 4})
+
+  def test_memory_of_all_tables(self):
+    log = write_log(self.create_tempdir().full_path, 'tiny:a', GAMES)
+    need = check_memory({'tiny:a': log, 'tiny:b': log}, 100)
+    self.assertEqual(need.needed, 2 * estimate_bytes(log))
+    self.assertEqual(str(need._replace(needed=3 * 2**29, available=2**34)),
+                     'needs 1.5 GiB, has 16.0 GiB')
 
   def test_estimate_is_bounded_by_the_table(self):
     log = write_log(self.create_tempdir().full_path, 'tiny:a', GAMES)

@@ -7,7 +7,6 @@ import tensorflow as tf
 from xtra_tf.planning.mcts import action_selection, min_max_stats
 from xtra_tf.planning.mcts.action_selection import Edges
 
-_DISCOUNT = 0.997**4
 _DRAWS = 6000
 
 
@@ -17,23 +16,6 @@ def _edges(prior, visits, q_value):
 
 
 class ScoresTest(tf.test.TestCase, parameterized.TestCase):
-
-  def test_worked_example(self):
-    # Made with the official tree (EfficientZero, core/ctree/cnode.cpp): child 0
-    # has prefix 0.4 and two visits of sum 1.2; child 1 prefix 0.1 and one of
-    # 0.9; child 2 none. The root's prefix is 0.
-    q_value = [.4 + _DISCOUNT * .6, .1 + _DISCOUNT * .9, 0.]
-    self.assertAllClose(q_value[:2], [.992832, .989249], atol=1e-6)
-    edges = _edges([.5, .3, .2], [2., 1., 0.], q_value)
-    mean_q = action_selection.mean_q(edges, tf.constant([7.]),
-                                     tf.constant([True]))
-    self.assertAllClose(mean_q, [.991040], atol=1e-6)
-    stats = min_max_stats.over_edges(
-        tf.transpose(edges.q_value[:, :2]), tf.constant([[True], [True]]))
-    table = tf.constant(action_selection.exploration_table(3, 19652., 1.25))
-    self.assertAllClose(table[3] / np.sqrt(3.), 1.2502035, atol=1e-6)
-    scores = action_selection.scores(edges, mean_q, stats, table, 0.01)
-    self.assertAllClose(scores, [[.719286, .324812, .612275]], atol=3e-5)
 
   @parameterized.named_parameters(
       ('root_without_visits', True, [0., 0.], 5., (5. + 0.) / 1),

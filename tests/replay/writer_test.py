@@ -102,8 +102,9 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
     super().setUp()
     self.client.reset('tiny:one')
 
-  def writer(self, window=WINDOW, max_priority=lambda: 1.):
-    return ReplayWriter(self.client, 'tiny:one', window, max_priority)
+  def writer(self, window=WINDOW, max_priority=lambda: 1., **options):
+    return ReplayWriter(self.client, 'tiny:one', window, max_priority,
+                        **options)
 
   def items(self):
     """All items of the table; each has all rows."""
@@ -146,6 +147,24 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
       episode = make_episode('rrrl0rrt0', number=2**33 + number, seed=number)
       writer.load(episode)
       windows += windows_by_hand(episode, WINDOW)
+    writer.close()
+    self.assert_windows_equal(self.items(), windows)
+
+  @parameterized.parameters(1, 3, 7, 20)
+  def test_last_row_of_a_block_is_flagged_and_nothing_else(self, block_length):
+    episode = make_episode('rrrrrrrl0rrrrrrrrrrrrt0')
+    # Rows count from the first of the life; a life's last row is no block end.
+    flagged = [row for start, end in ((0, 7), (9, 21))
+               for row in range(start, end)
+               if (row - start + 1) % block_length == 0]
+    windows = windows_by_hand(episode, WINDOW)
+    for window in windows:
+      column = window['scalars'][:, SCALARS.index('truncated')]
+      column[np.isin(window['position'][:, 1], flagged)] = 1.
+      # Padding shows the row before a life as well.
+      column[window['scalars'][:, SCALARS.index('real')] == 0.] = 0.
+    writer = self.writer(block_length=block_length)
+    writer.load(episode)
     writer.close()
     self.assert_windows_equal(self.items(), windows)
 

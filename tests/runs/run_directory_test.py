@@ -9,7 +9,7 @@ from absl.testing import absltest, parameterized
 
 from xtra_tf.errors import DataFileError, SettingsChangedError, StorageError
 from xtra_tf.runs import atomic, provenance
-from xtra_tf.runs.run_directory import RunDirectory
+from xtra_tf.runs.run_directory import RunDirectory, run_of_stage
 from xtra_tf.runs.stage_directory import StageDirectory, folder_name
 
 _SETTINGS = {'BATCH_SIZE': '64', 'flag:seed': '0'}
@@ -27,6 +27,26 @@ class RunDirectoryTest(parameterized.TestCase):
     run.begin(settings or _SETTINGS, seed=3, command='python xtra.py --a=1',
               **arguments)
     return run
+
+  def test_stages_are_found_again_by_their_folders(self):
+    self.begin()
+    for name in ('student', 'finetune/tiny:catch', 'teacher/gym:A/B-v1'):
+      self.run.record_stage(name, 'done')
+      stage = self.run.stage(*name.split('/', 1))
+      os.makedirs(stage.path)
+      found = run_of_stage(stage.path)
+      self.assertEqual(found.run_id, self.run.run_id)
+      self.assertEqual(found.stage_name(stage.path), name)
+    link = os.path.join(self.create_tempdir().full_path, 'link')
+    os.symlink(self.run.stage('student').path, link)
+    self.assertEqual(run_of_stage(link).stage_name(link), 'student')
+    self.assertEqual(self.run.stage_name(os.path.join(self.root, 'old', 'x')),
+                     'old/x')
+
+  def test_a_folder_far_below_or_outside_belongs_to_no_run(self):
+    self.begin()
+    self.assertIsNone(run_of_stage(os.path.join(self.root, 'a', 'b', 'c')))
+    self.assertIsNone(run_of_stage(self.root))
 
   def test_new_run(self):
     self.begin()

@@ -2,6 +2,7 @@ import os
 import shutil
 
 from absl.testing import parameterized
+import numpy as np
 import tensorflow as tf
 from tf_agents.utils import common
 
@@ -11,6 +12,7 @@ from xtra_tf.testing.linear_world_model import LinearWorldModel
 from xtra_tf.variables import (
   ManifestedCheckpoints,
   load_model_description,
+  read_unplaced,
   resolve_checkpoint,
   restore_world_model,
   save_model_description,
@@ -53,6 +55,24 @@ class CheckpointsTest(parameterized.TestCase, tf.test.TestCase):
     self.assertNotEmpty(first.variables)
     for a, b in zip(first.variables, second.variables):
       self.assertAllEqual(a, b)
+
+  def test_tensors_without_a_place_travel_untouched(self):
+    unplaced = {'a.b/c.weight': np.array([np.nan, -0., 1e-45], np.float32),
+                'counter': np.array(2**40, np.int64)}
+    save_world_model(_model(seed=1), self.path, _DESCRIPTION, 3, unplaced)
+    found = read_unplaced(resolve_checkpoint(self.path))
+    self.assertEqual(set(found), set(unplaced))
+    for name, array in unplaced.items():
+      self.assertEqual((found[name].dtype, found[name].shape),
+                       (array.dtype, array.shape))
+      self.assertEqual(found[name].tobytes(), array.tobytes())
+    model = _model(seed=7)
+    restore_world_model(model, self.path)
+    self.assert_same(model, _model(seed=1))
+
+  def test_a_stage_has_no_tensors_without_a_place(self):
+    self.train(1)
+    self.assertEqual(read_unplaced(resolve_checkpoint(self.path)), {})
 
   def test_restores_a_stage(self):
     trained = self.train(1, 2)
@@ -166,6 +186,16 @@ class ModelDescriptionTest(parameterized.TestCase):
         r'> 1\n  config.size: 4 -> 5\nExpected the same model'):
       save_model_description(self.path, other)
     self.assertEqual(load_model_description(self.path)['config']['size'], 4)
+
+  def test_a_run_that_goes_on_with_another_profile_says_so(self):
+    for profile in ('fixed', 'fixed+G28'):
+      description = {**_DESCRIPTION, 'profile': profile}
+      save_model_description(self.path, description)
+      self.assertEqual(load_model_description(self.path)['profile'], profile)
+    with self.assertRaisesRegex(CheckpointError, 'another model:\n  family: '):
+      save_model_description(self.path, {**description, 'family': 'other',
+                                         'profile': 'fixed'})
+    self.assertEqual(load_model_description(self.path)['profile'], profile)
 
   @parameterized.parameters(
       ('{', DataFileError, 'is damaged'),

@@ -35,7 +35,7 @@ def _task():
 class _Session:
   """Everything that a collector needs, in one folder."""
 
-  def __init__(self, folder, seed=5):
+  def __init__(self, folder, seed=5, **options):
     self.server = ReplayServer(
         [TableSpec('noise', max_size=10_000, priority_exponent=0.6)], WINDOW)
     environment = random_environment(
@@ -52,7 +52,8 @@ class _Session:
               for _ in range(SLOTS)]
     self.collector = Collector(
         environment, policy, logs, tables, STACK,
-        RandomPolicy(time_step_spec, action_spec, seed=seed), WARM_UP)
+        RandomPolicy(time_step_spec, action_spec, seed=seed), WARM_UP,
+        **options)
 
   def stop(self):
     """Closes the collector; how many items the table holds then."""
@@ -136,6 +137,26 @@ class CollectorTest(tf.test.TestCase):
         self.assertEqual(is_uniform, episode.env_step[row] < WARM_UP)
     self.assertEqual(uniform + searched, self.log.num_steps)
     self.assertBetween(uniform, WARM_UP, WARM_UP + SLOTS)
+
+  def test_warm_up_has_no_policy_targets(self):
+    for episode in self.episodes:
+      self.assertAllEqual(episode.has_search[episode.real],
+                          episode.env_step[episode.real] >= WARM_UP)
+
+  def test_warm_up_has_a_uniform_policy_target_if_asked(self):
+    folder = os.path.join(self.create_tempdir().full_path, 'log')
+    session = _Session(folder, warm_up_has_targets=True)
+    session.collector.collect(WARM_UP)
+    # Nothing has been searched so far, whatever is stored.
+    self.assertEmpty(session.collector.take_search_means())
+    session.stop()
+    for episode in EpisodeLog(folder, expected_task=_task()).episodes():
+      self.assertAllEqual(episode.has_search[episode.real],
+                          [True] * int(episode.real.sum()))
+      self.assertAllEqual(
+          episode.search[episode.real],
+          np.tile([1., 1., 0., 1.], [int(episode.real.sum()), 1]))
+      self.assertAllEqual(episode.root_value, np.zeros(len(episode.real)))
 
   def test_another_session_goes_on_with_new_games(self):
     folder = os.path.join(self.create_tempdir().full_path, 'log')

@@ -177,7 +177,7 @@ class RecorderTest(tf.test.TestCase):
   def test_a_policy_that_does_not_search_leaves_no_search_results(self):
     log, table = _Log(), _Table()
     recorder = EpisodeRecorder([log], [table], stack=1, env_steps=0)
-    recorder.searching = False
+    recorder.searching = recorder.has_targets = False
     action_step = policy_step.PolicyStep(
         np.array([0]), (), {'search': np.ones([1, 3], np.float32),
                             'root_value': np.zeros([1], np.float32),

@@ -1,6 +1,8 @@
 """The teacher's pass, held to a pass over one row after the other."""
 
+import json
 import os
+import shutil
 
 from absl.testing import parameterized
 import numpy as np
@@ -12,6 +14,7 @@ from xtra_tf.episodes import (
   EpisodeLogWriter,
   StepRow,
 )
+from xtra_tf.errors import DataFileError
 from xtra_tf.numerics import observations
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.testing.linear_world_model import LinearWorldModel
@@ -79,7 +82,8 @@ class TeacherPassTest(parameterized.TestCase, tf.test.TestCase):
         self.model.initial_inference, self.planner.bind(self.model.simulator()),
         _task(), batch_size, noise_fraction, seed)
     folder = os.path.join(self.folder, name)
-    writer = EpisodeLogWriter(folder, _task(), OPTIONAL_COLUMNS, overlay=True)
+    writer = EpisodeLogWriter(folder, _task(), OPTIONAL_COLUMNS, overlay=True,
+                              block_steps=4)
     seen = []
     summary = teacher.run(self.log, writer, seen.append)
     writer.close()
@@ -125,6 +129,58 @@ class TeacherPassTest(parameterized.TestCase, tf.test.TestCase):
     self.assertNotAllClose(first[0].search, other[0].search)
     # Noise alone: equal rows of two batches would be the same draw.
     self.assertNotAllClose(first[0].search[0], first[0].search[4])
+
+  @parameterized.parameters(*range(8))
+  def test_a_killed_pass_goes_on_as_if_nothing_had_been(self, blocks):
+    whole, expected, _ = self._run(3, 'whole', noise_fraction=1.)
+    folder = os.path.join(self.folder, 'killed')
+    shutil.copytree(os.path.join(self.folder, 'whole'), folder)
+    index = os.path.join(folder, '0', 'index.jsonl')
+    with open(index, 'rb') as file:
+      lines = file.readlines()
+    self.assertLen(lines, 7)
+    with open(index, 'wb') as file:
+      file.writelines(lines[:blocks])
+    # As a kill leaves it: at most one block that no line names.
+    os.truncate(os.path.join(folder, '0', 'shard-00000.tfrecord'), sum(
+        json.loads(line)['length'] for line in lines[:blocks]))
+    goes_on, seen = self._resume(folder)
+    self.assertEqual(goes_on, expected)
+    self.assertEqual(seen[-1], sum(map(len, GAMES)))
+    for one, other in zip(whole, self.log.with_overlay(folder).episodes()):
+      self.assertAllEqual(one.search, other.search)
+      self.assertAllEqual(one.bootstrap_value, other.bootstrap_value)
+
+  def _resume(self, folder):
+    teacher = TeacherPass(
+        self.model.initial_inference, self.planner.bind(self.model.simulator()),
+        _task(), 3, 1., 0)
+    writer = EpisodeLogWriter(folder, _task(), OPTIONAL_COLUMNS, overlay=True,
+                              block_steps=4, drop_open=True)
+    done = EpisodeLog(folder)
+    # None is there in part, with a false end.
+    for episode, whole in zip(done.episodes(), self.log.episodes()):
+      self.assertEqual((episode.end, len(episode.real)),
+                       (whole.end, len(whole.real)))
+    seen = []
+    summary = teacher.run(self.log, writer, seen.append, done)
+    writer.close()
+    return summary, seen
+
+  def test_targets_of_other_actions_are_not_gone_on_with(self):
+    self._run(3, 'targets')
+    folder = os.path.join(self.folder, 'targets')
+    other = os.path.join(self.folder, 'other')
+    writer = EpisodeLogWriter(other, _task(), ())
+    episode = next(iter(self.log.episodes()))
+    for row in range(len(episode.real)):
+      step = episode.row(row)
+      writer.append(step._replace(action=2 - step.action))
+    writer.end_episode('terminal')
+    writer.close()
+    self.log = EpisodeLog(other)
+    with self.assertRaisesRegex(DataFileError, 'episode 0 of 8 rows.*Delete'):
+      self._resume(folder)
 
   def test_the_data_stay_as_they_were(self):
     episodes, _, _ = self._run(4)

@@ -2,5 +2,5 @@
 
 from xtra_tf.environments.game_environment import EpisodeInfo, GameEnvironment
 from xtra_tf.environments.loading import load
-from xtra_tf.environments.rendering import render_game
+from xtra_tf.environments.rendering import play_again, render_game
 from xtra_tf.environments.self_check import check_atari

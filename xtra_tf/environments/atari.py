@@ -6,8 +6,9 @@ pixelwise maximum of the last two, area resize, 1 to 30 no-op frames at the
 start, no FIRE on reset.
 """
 
+import hashlib
 import os
-from typing import Any, Tuple
+from typing import Any, List, Tuple
 
 import numpy as np
 
@@ -22,6 +23,20 @@ _NOOP_MAX = 31
 _NO_FRAME_LIMIT = 2**31 - 1
 
 
+def rom_md5(name: str) -> str:
+  """MD5 of a game's ROM, by which the emulator itself knows it.
+
+  Raises:
+    UsageError: ale-py is not installed or has no such game.
+  """
+  rom = atari_rom(name)
+  import ale_py
+  path = ale_py.roms.get_rom_path(rom)
+  assert path is not None  # `rom` comes from ale-py's own list
+  with open(path, 'rb') as file:
+    return hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
+
+
 class AtariGames(GameBatch):
   """N games of one ROM.
 
@@ -29,12 +44,15 @@ class AtariGames(GameBatch):
   frame skip stops early: it is good for no target.
   """
 
-  def __init__(self, task: TaskSpec, num_games: int):
+  def __init__(self, task: TaskSpec, num_games: int, separate: bool = False):
     """Initializes the emulators.
 
     Args:
       task: an Atari task; frames [H, W, 3] in RGB or [H, W, 1] in grey.
       num_games: N.
+      separate: each game has an emulator batch of its own, so that idle ones
+        rest. Otherwise one batch plays all games, idle ones too. A game is the
+        same in both.
 
     Raises:
       UsageError: ale-py is missing, or the task is not one of Atari.
@@ -50,18 +68,22 @@ class AtariGames(GameBatch):
           '[H, W, 1] (grey).')
     height, width, channels = task.observation_shape
     self._num_games = num_games
-    self._frame_shape = task.observation_shape
+    size = 1 if separate else num_games
+    self._groups = [slice(i, i + size) for i in range(0, num_games, size)]
     # Lives are compared by GameEnvironment: `episodic_life` would restart the
     # whole game at each lost life.
-    self._emulators: Any = vector_env.AtariVectorEnv(
-        rom, num_games,
-        num_threads=min(num_games, len(os.sched_getaffinity(0))),
-        max_num_frames_per_episode=_NO_FRAME_LIMIT,
-        repeat_action_probability=task.sticky_actions,
-        full_action_space=True, img_height=height, img_width=width,
-        grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
-        noop_max=_NOOP_MAX, episodic_life=False,
-        life_loss_info=False, reward_clipping=False, use_fire_reset=False)
+    self._emulators: List[Any] = [
+        vector_env.AtariVectorEnv(
+            rom, size, num_threads=min(size, len(os.sched_getaffinity(0))),
+            max_num_frames_per_episode=_NO_FRAME_LIMIT,
+            repeat_action_probability=task.sticky_actions,
+            full_action_space=True, img_height=height, img_width=width,
+            grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
+            noop_max=_NOOP_MAX, episodic_life=False, life_loss_info=False,
+            reward_clipping=False, use_fire_reset=False)
+        for _ in self._groups]
+    self._frames = np.zeros([num_games, *task.observation_shape], np.uint8)
+    self._lives = np.zeros([num_games], np.int32)
     self._noops = np.zeros([num_games], np.int32)
     self._started = False
 
@@ -72,7 +94,7 @@ class AtariGames(GameBatch):
   @property
   def num_actions(self) -> int:
     """Actions that the emulators take, by the family's ids."""
-    return len(self._emulators.ale.get_action_set())
+    return len(self._emulators[0].ale.get_action_set())
 
   @property
   def noops(self) -> np.ndarray:
@@ -81,24 +103,45 @@ class AtariGames(GameBatch):
 
   def begin(self, chosen: np.ndarray,
             seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # The first reset has to be one of all games. A seeded reset loads the ROM
-    # anew (about 0.09 s), which is what makes a game independent of the ones
-    # before it.
-    options = {'reset_mask': chosen} if self._started else None
-    frames, info = self._emulators.reset(seed=seeds, options=options)
+    all_seeds = np.zeros([self._num_games], np.int64)
+    all_seeds[chosen] = seeds
+    for group, emulators in zip(self._groups, self._emulators):
+      mask = chosen[group]
+      if not mask.any():
+        continue
+      # The first reset has to be one of all games. A seeded reset loads the ROM
+      # anew (about 0.09 s), which is what makes a game independent of the ones
+      # before it.
+      options = {'reset_mask': mask} if self._started else None
+      frames, info = emulators.reset(seed=all_seeds[group][mask],
+                                     options=options)
+      self._keep(group, frames, info)
+      self._noops[group][mask] = info['episode_frame_number'][mask]
     self._started = True
-    self._noops[chosen] = info['episode_frame_number'][chosen]
-    return self._frames(frames), info['lives'], self._noops > 0
+    return self._frames.copy(), self._lives.copy(), self._noops > 0
 
   def step(self, actions: np.ndarray, idle: np.ndarray) -> GameStep:
-    del idle  # The vector environment restarts them unasked.
-    frames, reward, terminal, truncated, info = self._emulators.step(actions)
-    return GameStep(self._frames(frames), reward.astype(np.float32), terminal,
-                    truncated, info['lives'])
+    reward = np.zeros([self._num_games], np.float32)
+    terminal = np.zeros([self._num_games], bool)
+    truncated = np.zeros([self._num_games], bool)
+    # A batch whose game is over would start a new one, unasked.
+    playing = [(group, emulators) for group, emulators
+               in zip(self._groups, self._emulators) if not idle[group].all()]
+    for group, emulators in playing:
+      emulators.send(actions[group])
+    # Only now, so that all play at the same time, each in threads of its own.
+    for group, emulators in playing:
+      frames, reward[group], terminal[group], truncated[group], info = (
+          emulators.recv())
+      self._keep(group, frames, info)
+    return GameStep(self._frames.copy(), reward, terminal, truncated,
+                    self._lives.copy())
 
   def close(self) -> None:
-    self._emulators.close()
+    for emulators in self._emulators:
+      emulators.close()
 
-  def _frames(self, frames: np.ndarray) -> np.ndarray:
-    """[N, 1, H, W] or [N, 1, H, W, 3] -> [N, H, W, C], without a copy."""
-    return frames.reshape(self._num_games, *self._frame_shape)
+  def _keep(self, group: slice, frames: np.ndarray, info: Any) -> None:
+    """Notes what a batch shows: frames [n, 1, H, W] or [n, 1, H, W, 3]."""
+    self._frames[group] = frames.reshape(self._frames[group].shape)
+    self._lives[group] = info['lives']

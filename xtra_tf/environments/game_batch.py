@@ -49,7 +49,7 @@ class GameBatch(abc.ABC):
     Args:
       actions: <int32>[N] ids of the task's family, legal ones.
       idle: <bool>[N] slots whose game is over. What is returned for them has no
-        meaning, except that `begin` is called for them next.
+        meaning; unless they rest for good, `begin` is called for them next.
     """
 
   def close(self) -> None:  # noqa: B027, most games hold nothing

@@ -8,6 +8,7 @@ from tf_agents.specs import array_spec
 from tf_agents.trajectories import time_step as ts
 
 from xtra_tf.environments.game_batch import GameBatch
+from xtra_tf.numerics import jpeg_codec
 from xtra_tf.tasks import TaskSpec
 
 # Redraws of one game's seed before something must be wrong: an Atari start is
@@ -36,6 +37,10 @@ class GameEnvironment(py_environment.PyEnvironment):
   task says, raw ones are in `get_info`. The discount is 0 on termination and on
   a life loss that ends training's episode, 1 otherwise; LAST with discount 1 is
   a truncation. Each slot restarts by itself: after LAST the action is ignored.
+  Without `restarts` a slot rests after its game: its game is not stepped any
+  more, and whatever its time steps say has no meaning.
+
+  Frames have been through the task's codec, each once.
 
   In training a lost life is LAST, but the game goes on: the next step plays
   NOOP in that slot and gives FIRST, as the official EpisodicLifeEnv does
@@ -44,7 +49,8 @@ class GameEnvironment(py_environment.PyEnvironment):
   """
 
   def __init__(self, task: TaskSpec, games: GameBatch, seed_fn: SeedFn, *,
-               life_loss_ends: bool, max_episode_steps: int):
+               life_loss_ends: bool, max_episode_steps: int,
+               restarts: bool = True):
     """Initializes the environment.
 
     Args:
@@ -55,8 +61,15 @@ class GameEnvironment(py_environment.PyEnvironment):
       life_loss_ends: a lost life is LAST (training).
       max_episode_steps: agent steps of a game, no-op steps included, after
         which it is truncated.
+      restarts: a slot whose game is over plays the next one.
+
+    Raises:
+      ValueError: impossible numbers, or a slot that should rest although its
+        game goes on after LAST.
     """
     super().__init__(handle_auto_reset=False)
+    if life_loss_ends and not restarts:
+      raise ValueError('Slots that end at a life loss must restart.')
     if max_episode_steps < 1:
       raise ValueError('`max_episode_steps` must be at least 1, got '
                        f'{max_episode_steps}.')
@@ -65,6 +78,7 @@ class GameEnvironment(py_environment.PyEnvironment):
     self._seed_fn = seed_fn
     self._life_loss_ends = life_loss_ends
     self._max_episode_steps = max_episode_steps
+    self._restarts = restarts
     slots = games.num_games
     self._slots = slots
     self._legal = task.legal_mask()
@@ -149,7 +163,8 @@ class GameEnvironment(py_environment.PyEnvironment):
     self._info = EpisodeInfo(np.zeros([self._slots], np.float32), ~everywhere,
                              ~everywhere, ~everywhere, ~everywhere)
     return self._time_step(
-        frames, np.full([self._slots], ts.StepType.FIRST, np.int32),
+        self._coded(frames, everywhere),
+        np.full([self._slots], ts.StepType.FIRST, np.int32),
         np.zeros([self._slots], np.float32), everywhere)
 
   def _step(self, action: Any) -> ts.TimeStep:
@@ -173,12 +188,12 @@ class GameEnvironment(py_environment.PyEnvironment):
     self._info = EpisodeInfo(raw_reward, terminal, truncated, life_loss, noop)
 
     # A no-op that ends the game cannot be LAST, since FIRST is due.
-    begins = over | (noop & ended)
+    begins = (over & self._restarts) | (noop & ended)
     last = (ended & ~noop) | life_loss
     first = over | noop
     self._lives = step.lives.astype(np.int32)
     frames = self._begin(begins) if begins.any() else step.frames
-    self._over = ended & ~noop
+    self._over = (ended & ~noop) | (over & ~begins)
     self._life_lost = life_loss & ~ended
 
     step_type = np.full_like(actions, ts.StepType.MID)
@@ -186,8 +201,17 @@ class GameEnvironment(py_environment.PyEnvironment):
     step_type[last] = ts.StepType.LAST
     reward = np.sign(raw_reward) if self._task.clip_reward else raw_reward
     return self._time_step(
-        frames, step_type, np.where(first, np.float32(0), reward),
+        self._coded(frames, begins | playing), step_type,
+        np.where(first, np.float32(0), reward),
         ~(last & (terminal | life_loss)))
+
+  def _coded(self, frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """Frames as the task's codec leaves them; only those that are shown."""
+    if self._task.codec == 'lossless':
+      return frames
+    coded = frames.copy()
+    coded[shown] = jpeg_codec.round_trip(frames[shown])
+    return coded
 
   def _time_step(self, frames: np.ndarray, step_type: np.ndarray,
                  reward: np.ndarray, goes_on: np.ndarray) -> ts.TimeStep:

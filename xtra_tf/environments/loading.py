@@ -11,8 +11,8 @@ from xtra_tf.tasks import TaskSpec
 
 
 def load(task: TaskSpec, *, num_envs: int, seed: int, training: bool,
-         max_episode_steps: int = 27_000,
-         first_index: int = 0) -> GameEnvironment:
+         max_episode_steps: int = 27_000, first_index: int = 0,
+         restarts: bool = True) -> GameEnvironment:
   """Environments that play one task, batched.
 
   In training, slot i plays games 0, 1, ... of its own, with seeds that are a
@@ -28,6 +28,8 @@ def load(task: TaskSpec, *, num_envs: int, seed: int, training: bool,
     max_episode_steps: agent steps after which a game is truncated; the default
       is 108 000 emulator frames.
     first_index: index of the first evaluation game.
+    restarts: a slot whose game is over plays the next one; False, for
+      evaluations: it rests, and costs nothing any more.
 
   Raises:
     UsageError: what is needed to play the task is not installed, or the numbers
@@ -48,15 +50,23 @@ def load(task: TaskSpec, *, num_envs: int, seed: int, training: bool,
     return seeding.evaluation_seed(index, attempt)
 
   return GameEnvironment(
-      task, load_games(task, num_envs),
+      task, load_games(task, num_envs, separate=not restarts),
       training_seed if training else evaluation_seed,
-      life_loss_ends=training, max_episode_steps=max_episode_steps)
+      life_loss_ends=training, max_episode_steps=max_episode_steps,
+      restarts=restarts)
 
 
-def load_games(task: TaskSpec, num_games: int) -> GameBatch:
-  """The games of a task without time steps; see `load`."""
+def load_games(task: TaskSpec, num_games: int,
+               separate: bool = False) -> GameBatch:
+  """The games of a task without time steps; see `load`.
+
+  Args:
+    task: what to play.
+    num_games: N.
+    separate: games whose slot is idle must not go on by themselves.
+  """
   if task.family == 'tiny':
     return TinyGames(task, num_games)
   if task.family == 'gym':
     return GymnasiumGames(task, num_games)
-  return AtariGames(task, num_games)
+  return AtariGames(task, num_games, separate)

@@ -1,6 +1,6 @@
 """Pictures of a recorded evaluation game, played again from its actions."""
 
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from xtra_tf.environments.loading import load
 from xtra_tf.environments.tiny import TinyGames
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.tasks import TaskSpec, atari_rom
+
+# A picture uint8[H, W, 3] and the raw reward that came with it, None at first.
+_Step = Tuple[np.ndarray, Optional[np.float32]]
 
 _MIN_PIXELS = 160  # of an enlarged picture's longer side
 # RGB of each plane of a tiny frame; later planes are painted over earlier ones.
@@ -42,31 +45,62 @@ def render_game(task: TaskSpec, seed_index: int, actions: Sequence[int],
       ends before the actions do: they belong to another game, seed or version.
     UsageError: what is needed to play or to draw the task is missing.
   """
+  return np.stack(list(play_again(task, seed_index, actions, raw_rewards)))
+
+
+def play_again(task: TaskSpec, seed_index: int, actions: Sequence[int],
+               raw_rewards: Optional[Sequence[float]] = None
+               ) -> Iterator[np.ndarray]:
+  """The pictures of `render_game` one by one, for long games.
+
+  Args:
+    task: as of `render_game`, like all the others.
+    seed_index: see there.
+    actions: see there.
+    raw_rewards: see there.
+
+  Returns:
+    T + 1 pictures uint8[H, W, 3]; errors as of `render_game` come where they
+    are noticed.
+  """
   actions = [int(a) for a in actions]
   if raw_rewards is not None and len(raw_rewards) != len(actions):
     raise ValueError('`raw_rewards` must have one entry per action, got '
                      f'{len(raw_rewards)} for {len(actions)} actions.')
   if task.family == 'atari':
-    frames, rewards = _replay_atari(task, seed_index, actions)
+    steps = _replay_atari(task, seed_index, actions)
   elif task.family == 'tiny':
     tiny = TinyGames(task, 1)
-    frames, rewards = _replay(task, tiny, seed_index, actions, tiny_picture)
+    steps = _replay(task, tiny, seed_index, actions, tiny_picture)
   elif len(task.observation_shape) == 3:
     images = GymnasiumGames(task, 1)
-    frames, rewards = _replay(task, images, seed_index, actions, _image_picture)
+    steps = _replay(task, images, seed_index, actions, _image_picture)
   else:
     vectors = GymnasiumGames(task, 1, render_mode='rgb_array')
-    frames, rewards = _replay(task, vectors, seed_index, actions,
-                              lambda _: vectors.render(0))
-  if raw_rewards is not None:
-    expected = np.asarray(raw_rewards, np.float32)
-    for step in np.flatnonzero(expected != rewards)[:1]:
+    steps = _replay(task, vectors, seed_index, actions,
+                    lambda _: vectors.render(0))
+  return _compared(task, seed_index, steps, raw_rewards)
+
+
+def _compared(task: TaskSpec, seed_index: int, steps: Iterator[_Step],
+              raw_rewards: Optional[Sequence[float]]) -> Iterator[np.ndarray]:
+  """The pictures of steps whose rewards are the recorded ones."""
+  for number, (picture, reward) in enumerate(steps, start=-1):
+    if raw_rewards is not None and reward is not None and (
+        np.float32(raw_rewards[number]) != reward):
       raise IncompatibleDataError(
-          f'{task.name}, evaluation game {seed_index}: replayed step {step} '
-          f'gave the raw reward {rewards[step]}, recorded is '
-          f'{expected[step]}. Expected the same game: same seeds, actions, '
-          'frame skip and emulator version.')
-  return frames
+          f'{task.name}, evaluation game {seed_index}: replayed step {number} '
+          f'gave the raw reward {reward}, recorded is '
+          f'{raw_rewards[number]}. Expected the same game: same seeds, '
+          'actions, frame skip and emulator version.')
+    yield picture
+
+
+def frame_picture(task: TaskSpec, frame: np.ndarray) -> Optional[np.ndarray]:
+  """uint8[H, W, 3] of a stored observation; None of one that is no image."""
+  if frame.ndim != 3:
+    return None
+  return tiny_picture(frame) if task.family == 'tiny' else _image_picture(frame)
 
 
 def tiny_picture(frame: np.ndarray) -> np.ndarray:
@@ -94,27 +128,24 @@ def _enlarged(picture: np.ndarray) -> np.ndarray:
 
 def _replay(task: TaskSpec, games: GameBatch, seed_index: int,
             actions: Sequence[int],
-            picture: Callable[[np.ndarray], np.ndarray]
-            ) -> Tuple[np.ndarray, np.ndarray]:
-  """Frames and raw rewards of one game, of a batch of one."""
+            picture: Callable[[np.ndarray], np.ndarray]) -> Iterator[_Step]:
+  """Pictures and raw rewards of one game, of a batch of one."""
   slot = np.ones([1], bool)
   try:
     frame, _, _ = games.begin(
         slot, np.array([seeding.evaluation_seed(seed_index, attempt=0)]))
-    pictures, rewards = [picture(frame[0])], []
+    yield picture(frame[0]), None
     for number, action in enumerate(actions):
       step = games.step(np.array([action], np.int32), ~slot)
-      pictures.append(picture(step.frames[0]))
-      rewards.append(step.raw_reward[0])
+      yield picture(step.frames[0]), np.float32(step.raw_reward[0])
       if step.terminal[0] or step.truncated[0]:
         _check_end(task, seed_index, number + 1, len(actions))
   finally:
     games.close()
-  return np.stack(pictures), np.array(rewards, np.float32)
 
 
 def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]
-                  ) -> Tuple[np.ndarray, np.ndarray]:
+                  ) -> Iterator[_Step]:
   """The same by an emulator of its own, with its full screen."""
   import ale_py
   environment = load(task, num_envs=1, seed=0, training=False,
@@ -138,7 +169,7 @@ def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]
   for _ in range(noops):
     emulator.act(0)
   screen = emulator.getScreenRGB()
-  pictures, rewards = [screen], []
+  yield screen, None
   for number, action in enumerate(actions):
     reward = 0
     for _ in range(task.frame_skip):
@@ -148,9 +179,7 @@ def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]
       if emulator.game_over():
         _check_end(task, seed_index, number + 1, len(actions))
         break
-    pictures.append(np.maximum(before, screen))
-    rewards.append(reward)
-  return np.stack(pictures), np.array(rewards, np.float32)
+    yield np.maximum(before, screen), np.float32(reward)
 
 
 def _check_end(task: TaskSpec, seed_index: int, played: int,

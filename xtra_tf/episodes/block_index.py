@@ -131,6 +131,12 @@ def read_index(folder: str) -> Tuple[List[BlockEntry], int]:
   return entries, end
 
 
+def lines_bytes(folder: str, count: int) -> int:
+  """Bytes of the first `count` lines of a writer's index."""
+  with open(os.path.join(folder, INDEX_NAME), 'rb') as file:
+    return sum(len(file.readline()) for _ in range(count))
+
+
 def _check_sequence(previous: Optional[BlockEntry], entry: BlockEntry) -> None:
   """Raises ValueError if a line was lost, doubled or moved."""
   offset = previous.offset + previous.length if previous else 0

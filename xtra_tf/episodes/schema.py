@@ -219,7 +219,9 @@ def check_same_task(directory: str, expected: TaskSpec, found: TaskSpec
   Raises:
     IncompatibleDataError: fields differ; each is named with both values.
   """
-  want, have = expected.fingerprint(), found.fingerprint()
+  # A fingerprint says nothing of a codec that does nothing; a message should.
+  want, have = ({**spec.fingerprint(), 'codec': spec.codec}
+                for spec in (expected, found))
   fields = [f'{field}: expected {want.get(field)!r}, found {have.get(field)!r}'
             for field in sorted({*want, *have})
             if want.get(field) != have.get(field)]

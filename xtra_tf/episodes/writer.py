@@ -26,7 +26,8 @@ class EpisodeLogWriter:
 
   def __init__(self, directory: str, task: TaskSpec, columns: Sequence[str],
                writer: int = 0, provenance: Optional[Mapping[str, Any]] = None,
-               block_steps: int = 200, overlay: bool = False):
+               block_steps: int = 200, overlay: bool = False,
+               drop_open: bool = False):
     """Begins a log or goes on with one.
 
     Args:
@@ -39,6 +40,8 @@ class EpisodeLogWriter:
       block_steps: rows of a block at most.
       overlay: the log holds columns for the rows of another log; rows have no
         observation, and `begin_episode` names the other log's episode.
+      drop_open: an episode that an earlier session left open is taken back
+        instead of ended as `cut`; for data that can be made again.
 
     Raises:
       IncompatibleDataError: the folder holds a log of another task or columns.
@@ -68,7 +71,7 @@ class EpisodeLogWriter:
     self._complete = False  # the open episode has its final observation
     self._ended_by: Optional[str] = None  # flag seen in the open episode
     try:
-      self._open()
+      self._open(drop_open)
     except OSError as error:
       raise schema.storage_error(self._folder, error) from error
     if self._last is not None and self._last.end is None:
@@ -209,7 +212,7 @@ class EpisodeLogWriter:
           f'0..{self._task.num_actions - 1} of the task {self._task.name}.')
     return row._replace(**values)
 
-  def _open(self) -> None:
+  def _open(self, drop_open: bool) -> None:
     """Opens both files behind the last committed block."""
     os.makedirs(self._folder, exist_ok=True)
     index_path = os.path.join(self._folder, block_index.INDEX_NAME)
@@ -229,6 +232,11 @@ class EpisodeLogWriter:
           index_path, f'{shard_path} has several blocks that no line names: '
           'lines were lost.', record=len(entries),
           hint='Copy the data set anew.')
+    if drop_open:
+      while entries and entries[-1].end is None:
+        entries.pop()
+      self._index_bytes = block_index.lines_bytes(self._folder, len(entries))
+      committed = block_index.committed_bytes(entries)
     self._index.truncate(self._index_bytes)
     self._shard.truncate(committed)
     schema.sync_directory(self._folder)

@@ -91,7 +91,13 @@ def _mean(values: Sequence[float]) -> float:
   return float(np.mean(values))
 
 
-def _interval(values: Sequence[float]) -> Optional[aggregates.Interval]:
+def interval_over_games(values: Sequence[float]
+                        ) -> Optional[aggregates.Interval]:
+  """The mean with its bootstrap interval; None where there are too few.
+
+  Args:
+    values: one per game.
+  """
   if len(values) < aggregates.MINIMUM_SAMPLES:
     return None
   return aggregates.bootstrap_interval(values, _mean, _SEED)
@@ -115,7 +121,7 @@ def paired_difference(first: Optional[ResultRecord],
   other = dict(zip(second.seeds, second.returns))
   pairs = [score - other[seed] for seed, score
            in zip(first.seeds, first.returns) if seed in other]
-  return _interval(pairs)
+  return interval_over_games(pairs)
 
 
 def compare(run: RunFiles) -> Comparison:
@@ -133,8 +139,9 @@ def compare(run: RunFiles) -> Comparison:
     if table is not None:
       printed = reference_scores.score(table, run.target, _PAPER_METHODS[kind])
     methods.append(MethodScore(
-        kind, record, mean, _interval(record.returns) if record else None,
-        normalised, printed))
+        kind, record, mean,
+        interval_over_games(record.returns) if record else None, normalised,
+        printed))
   return Comparison(
       tuple(methods), random, human, human_name(run.target), table,
       paired_difference(methods[0].record, methods[1].record))

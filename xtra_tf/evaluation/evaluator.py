@@ -85,7 +85,9 @@ class Evaluator:
 
   Games of one batch are played side by side. Where one ends its row leaves the
   search: the batch shrinks to the next power of two, padded with copies of a
-  row that is still playing. Each size is traced once.
+  row that is still playing. Each size is traced once. The game itself rests.
+  A game does not depend on those beside it, unless its searches draw between
+  equal scores: these draws go by the row.
   """
 
   def __init__(self, task: TaskSpec, world_model: Any, planner: Any,
@@ -98,7 +100,11 @@ class Evaluator:
       planner: a Planner.
       settings: the protocol.
       seed: decides how the search breaks ties; games do not depend on it.
+
+    Raises:
+      IncompatibleDataError: the model does not know the task's actions.
     """
+    world_model.check_plays(task.name, task.legal_actions)
     self._task = task
     self._world_model = world_model
     self._planner = planner
@@ -143,7 +149,7 @@ class Evaluator:
     environment = environments.load(
         self._task, num_envs=count, seed=0, training=False,
         max_episode_steps=self._settings.max_episode_steps,
-        first_index=first_index)
+        first_index=first_index, restarts=False)
     try:
       time_step = environment.reset()
       policy = self._prepare(environment)
@@ -156,7 +162,7 @@ class Evaluator:
         step = self._act(
             _rows(time_step, batch.padded(batch.playing)), state)
         means.add(step.info, batch.playing.size)
-        # Slots whose game is over play on unseen; only searches cost time.
+        # Slots whose game is over rest, whatever is asked of them.
         chosen = step.action.numpy()[:batch.playing.size]
         actions[batch.playing] = chosen
         time_step = environment.step(actions)

@@ -164,7 +164,7 @@ def append(path: str, record: ResultRecord,
           f'{record.step} is there already, with other scores: found returns '
           f'{list(other.returns)}, got {list(record.returns)}.', record=number,
           hint='A checkpoint is evaluated once per seed list; expected equal '
-          'scores.')
+          'scores. Those of other settings belong into another file.')
     return False
   folder = make_folder(os.path.dirname(os.path.abspath(path)))
   if recording is not None:

@@ -22,6 +22,7 @@ from xtra_tf.learners import LearnerSettings as _LearnerSettings
 from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
 from xtra_tf.models import EfficientZeroConfig as _EfficientZeroConfig
 from xtra_tf.planning import MctsPlanner as _MctsPlanner
+from xtra_tf.targets import TargetSettings as _TargetSettings
 
 MACROS = ('TARGET_TASK', 'SOURCE_TASKS', 'ENV_STEPS', 'NUM_SIMULATIONS',
           'BATCH_SIZE')
@@ -31,6 +32,7 @@ def _register(cls: Any, package: str) -> Any:
   return gin.external_configurable(cls, module=f'xtra_tf.{package}')
 
 
+ProfileSettings = _register(_settings.ProfileSettings, 'experiments')
 TaskSettings = _register(_settings.TaskSettings, 'experiments')
 ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
 StageSettings = _register(_settings.StageSettings, 'experiments')
@@ -38,14 +40,15 @@ TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
 ExecutionSettings = _register(_execution.ExecutionSettings, 'experiments')
 EfficientZeroConfig = _register(_EfficientZeroConfig, 'models')
 MctsPlanner = _register(_MctsPlanner, 'planning')
+TargetSettings = _register(_TargetSettings, 'targets')
 LearnerSettings = _register(_LearnerSettings, 'learners')
 TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
 EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
 
-CONFIGURABLES = (TaskSettings, ReplaySettings, StageSettings,
+CONFIGURABLES = (ProfileSettings, TaskSettings, ReplaySettings, StageSettings,
                  TeacherPassSettings, ExecutionSettings, EfficientZeroConfig,
-                 MctsPlanner, LearnerSettings, TaskWeightSettings,
-                 EvaluationSettings)
+                 MctsPlanner, TargetSettings, LearnerSettings,
+                 TaskWeightSettings, EvaluationSettings)
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*include\s+[\'"]([^\'"]+)[\'"]', re.MULTILINE)
 

@@ -10,8 +10,17 @@ from rich.console import Console
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.evaluation import Evaluator, results, write_report
-from xtra_tf.experiments import configuration, doctor, roles, stages
+from xtra_tf.experiments import (
+  configuration,
+  data_columns,
+  doctor,
+  offline_server,
+  roles,
+  stages,
+)
+from xtra_tf.experiments.settings import STAGES
 from xtra_tf.experiments.stages import StageRun
+from xtra_tf.replay import SharedServer, connect
 from xtra_tf.runs import (
   RunDirectory,
   RunLock,
@@ -20,7 +29,7 @@ from xtra_tf.runs import (
   compare_settings,
   write_bytes,
 )
-from xtra_tf.variables import restore_world_model
+from xtra_tf.variables import resolve_checkpoint, restore_world_model
 
 # Checkpoints, logs and the report of the smallest run; larger ones say more.
 _MINIMUM_FREE_BYTES = 500 * 2**20
@@ -29,7 +38,9 @@ _MINIMUM_FREE_BYTES = 500 * 2**20
 def run_xtra(root_dir: str, *, gin_files: Sequence[str],
              gin_bindings: Sequence[str], seed: int = 0,
              task_data: Optional[Mapping[str, str]] = None,
-             accept_config_change: bool = False) -> str:
+             accept_config_change: bool = False,
+             only: Sequence[str] = (), offline_address: Optional[str] = None,
+             offline_timeout: float = 60.) -> str:
   """Runs what is left of the main job and returns the path of its report.
 
   Args:
@@ -39,9 +50,14 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     seed: decides initial weights, environment seeds and search noise.
     task_data: {source task: folder of episodes} to use instead of collecting.
     accept_config_change: go on with other settings than the run began with.
+    only: the stages to run, with their evaluation, e.g. `scratch`; a report is
+      made once all are done. Empty: all.
+    offline_address: HOST:PORT of a server that has the source tasks' tables;
+      their data and teachers are then no stages of the run.
+    offline_timeout: seconds that this server may be gone.
 
   Returns:
-    Path of the report's index.html.
+    Path of the report's index.html; of eval/results.jsonl if `only` is given.
 
   Raises:
     UserError: whatever is wrong with settings, data or the machine.
@@ -50,17 +66,26 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   parts = roles.resolve_parts(seed)
   task_data = dict(task_data or {})
   check_task_data(parts, task_data)
+  chosen = only or STAGES
+  if offline_address is not None:
+    chosen = offline_server.chosen_stages(only)
   check_free_space(root_dir, _MINIMUM_FREE_BYTES)
   check_machine(parts, root_dir)
   configuration.resolve(configuration.ExecutionSettings).apply()
   directory = RunDirectory(root_dir)
+  run = StageRun(parts, directory, task_data)
+  stages.check_selection(run, only, with_teachers=offline_address is None)
   settings = {**configuration.bound_values(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
+  if offline_address is not None:
+    settings['flag:offline_address'] = offline_address
   report = finished_report(directory, settings)
   if report is not None:
     Console().print(f'This run is finished: {directory.path}', soft_wrap=True,
                     highlight=False)
     return report
+  run = run._replace(shared=_shared_server(
+      parts, chosen, offline_address, offline_timeout))
   with RunLock(directory):
     directory.begin(settings, seed=seed, command=command_line(),
                     accept_changes=accept_config_change)
@@ -70,14 +95,30 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
       with open(lock, 'rb') as file:
         write_bytes(os.path.join(directory.config, 'requirements.lock'),
                     file.read())
-    run = StageRun(parts, directory, task_data)
     try:
-      _run_stages(run)
+      stages.run_stages(run, chosen)
+      evaluate_all(run, chosen)
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise
+    directory.write_config(operative=configuration.operative_text())
+    if only:
+      directory.finish('stopped', reason=f'asked for {", ".join(only)} alone')
+      return directory.results
     directory.finish('done')
     return write_report(directory.path)
+
+
+def _shared_server(parts: roles.RunParts, chosen: Sequence[str],
+                   address: Optional[str], timeout_seconds: float
+                   ) -> Optional[SharedServer]:
+  """The server of the offline tables, if any chosen stage needs one."""
+  if address is None or not set(chosen) & set(offline_server.READERS):
+    return None
+  server = connect(address, timeout_seconds, say=lambda line: Console().print(
+      line, soft_wrap=True, highlight=False, markup=False))
+  offline_server.check(parts, server)
+  return server
 
 
 def finished_report(directory: RunDirectory,
@@ -137,37 +178,40 @@ def check_task_data(parts: roles.RunParts,
       raise UsageError(
           f'--task_data names {name}, which is not a source task of this run. '
           f'{near_names(name, names)}')
-    task = parts.sources[names.index(name)]
-    EpisodeLog(folder, expected_task=task).verify()
+    log = EpisodeLog(folder, expected_task=parts.sources[names.index(name)])
+    # The teacher is trained on these data as they are.
+    data_columns.check(
+        log, data_columns.reanalyzed(parts.stages['teacher'].stage),
+        'Targets that are not reanalyzed')
+    log.verify()
 
 
-def _run_stages(run: StageRun) -> None:
-  for task in run.parts.sources:
-    stages.make_source_data(run, task)
-  for task in run.parts.sources:
-    stages.train_teacher(run, task)
-  stages.distil_student(run)
-  stages.finetune(run)
-  stages.train_from_scratch(run)
-  evaluate_all(run)
-  run.directory.write_config(operative=configuration.operative_text())
-
-
-def evaluate_all(run: StageRun) -> None:
+def evaluate_all(run: StageRun, chosen: Sequence[str] = STAGES) -> None:
   """Evaluates student (zero-shot), finetuned model and control on the target.
 
   Results that are there already are not made again.
+
+  Args:
+    run: whose stages are done.
+    chosen: the stages whose models are evaluated; data and teachers have none
+      for the target.
   """
   parts = run.parts
   target = parts.target
-  evaluated = {(record.stage, record.task)
+  # There may be others, of earlier saves or more games, by launchers.evaluate.
+  evaluated = {(record.stage, record.task, record.step, len(record.seeds))
                for record in results.read(run.directory.results)}
   for name in ('student', 'finetune', 'scratch'):
-    if (name, target.name) in evaluated:
+    if name not in chosen:
       continue
     stage = run.directory.stage(
         name, None if name == 'student' else target.name)
-    model = roles.build_model(parts, parts.seed)
+    if (name, target.name, resolve_checkpoint(stage.path).step,
+        parts.evaluation.episodes) in evaluated:
+      continue
+    model = roles.build_model(
+        parts, parts.seed,
+        roles.describe_model(parts, name, roles.stage_tasks(parts, name)))
     restored = restore_world_model(model, stage.path)
     evaluator = Evaluator(target, model, parts.planner, parts.evaluation)
     with StageProgress(f'Evaluation: {name}',
@@ -176,4 +220,6 @@ def evaluate_all(run: StageRun) -> None:
       result = evaluator.run(progress=progress.update)
     results.append(run.directory.results, result.record(
         run=run.directory.run_id, stage=name, task=target.name,
-        step=restored.step, env_steps=restored.env_steps), result.recording)
+        step=restored.step, env_steps=restored.env_steps,
+        profile=parts.description['profile'], codec=target.codec),
+                   result.recording)

@@ -6,7 +6,7 @@ the first stage began, so that a mistake costs no time.
 """
 
 import dataclasses
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,12 +15,13 @@ from tf_agents.trajectories import time_step as ts
 
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.evaluation.protocol import EvaluationSettings
-from xtra_tf.experiments import configuration
+from xtra_tf.experiments import action_heads, configuration, profiles
 from xtra_tf.experiments.settings import (
   STAGES,
   ReplaySettings,
   StageSettings,
   TeacherPassSettings,
+  quotas,
 )
 from xtra_tf.learners import (
   LearnerSettings,
@@ -32,11 +33,22 @@ from xtra_tf.models import build_world_model
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.planning.planner import Planner
 from xtra_tf.policies import PlanningPolicy, RandomPolicy
-from xtra_tf.replay import TableSpec, WindowSpec
+from xtra_tf.replay import (
+  Composition,
+  IndexedTables,
+  ReplayTables,
+  ReverbTables,
+  SharedServer,
+  SharedTables,
+  TableSpec,
+  WindowSpec,
+)
 from xtra_tf.targets import (
   ReanalyzedTargets,
+  ReanalyzeRatios,
   StoredTargets,
   TargetsByRows,
+  TargetSettings,
   TargetsFn,
 )
 from xtra_tf.tasks import TaskSpec, get_task
@@ -48,6 +60,7 @@ class StageParts:
   stage: StageSettings
   replay: ReplaySettings
   learner: LearnerSettings
+  targets: TargetSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +93,8 @@ def resolve_parts(seed: int) -> RunParts:
   """
   tasks = configuration.resolve(configuration.TaskSettings)
   specs = [get_task(name, resolution=tasks.resolution,
-                    grayscale=tasks.grayscale, stack=tasks.stack)
+                    grayscale=tasks.grayscale, stack=tasks.stack,
+                    codec=tasks.codec)
            for name in (tasks.target, *tasks.sources)]
   check_same_shapes(specs)
   target = specs[0]
@@ -88,8 +102,8 @@ def resolve_parts(seed: int) -> RunParts:
       configuration.EfficientZeroConfig,
       observation_shape=stacked_shape(target), num_actions=target.num_actions)
   description = {'family': 'efficientzero', 'config': model.to_json(),
-                 'task': target.fingerprint(), 'codec': 'lossless',
-                 'profile': 'fixed'}
+                 'task': target.fingerprint(), 'codec': target.codec,
+                 'profile': profiles.recorded_name()}
   stages = {}
   for name in STAGES:
     replay = configuration.resolve(configuration.ReplaySettings, name)
@@ -98,7 +112,10 @@ def resolve_parts(seed: int) -> RunParts:
         replay=replay,
         learner=configuration.resolve(
             configuration.LearnerSettings, name, stack=target.stack,
-            unroll_steps=replay.unroll_steps, support=model.support))
+            unroll_steps=replay.unroll_steps, support=model.support),
+        targets=configuration.resolve(configuration.TargetSettings, name))
+  action_heads.check({name: parts.stage for name, parts in stages.items()},
+                     target, specs[1:])
   # A dry construction: impossible sizes are refused here, not hours later.
   build_world_model(description)
   return RunParts(
@@ -115,7 +132,7 @@ def check_same_shapes(specs: Sequence[TaskSpec]) -> None:
   first = specs[0]
   for spec in specs[1:]:
     for field in ('observation_shape', 'observation_dtype', 'num_actions',
-                  'stack'):
+                  'stack', 'codec'):
       expected, found = getattr(first, field), getattr(spec, field)
       if expected != found:
         raise IncompatibleDataError(
@@ -169,16 +186,100 @@ def acting_specs(task: TaskSpec) -> Tuple[ts.TimeStep, Any]:
   return ts.time_step_spec(observation), action
 
 
-def build_model(parts: RunParts, seed: int) -> WorldModel:
-  """A world model with all its variables; the seed decides their values."""
-  model = build_world_model(parts.description, seed=seed)
+def replay_tables(parts: RunParts, name: str, tasks: Sequence[TaskSpec],
+                  online: bool, seed: int,
+                  shared: Optional[SharedServer] = None) -> ReplayTables:
+  """A stage's tables, empty but for those that are another server's.
+
+  Args:
+    parts: of the run.
+    name: of the stage.
+    tasks: in index order.
+    online: the first task is played.
+    seed: decides what is drawn without Reverb.
+    shared: the server whose tables are shared.
+
+  Returns:
+    The tables.
+  """
+  settings = parts.stages[name]
+  specs = table_specs(tasks, settings, online)
+  window = window_spec(tasks[0], settings.replay, parts.planner)
+  length = settings.replay.block_length
+  if shared is not None:
+    return SharedTables(specs, window, length, shared)
+  if settings.replay.with_replacement:
+    return ReverbTables(specs, window, length)
+  return IndexedTables(specs, window, length, seed)
+
+
+def batch_composition(settings: StageParts, rows: Sequence[int], online: bool,
+                      seed: int) -> Composition:
+  """How a stage's batches are made up.
+
+  Args:
+    settings: of the stage.
+    rows: of each task.
+    online: the first task is played; it has a sub-batch in every batch.
+    seed: of the draws, where the offline tasks are drawn.
+
+  Returns:
+    The composition.
+  """
+  drawn = settings.replay.offline_composition == 'random'
+  mixed = range(1 if online else 0, len(rows)) if drawn else ()
+  return Composition(tuple(rows), tuple(mixed), seed)
+
+
+def batch_rows(parts: RunParts, name: str, with_target: bool
+               ) -> Tuple[int, ...]:
+  """Rows of each task in a batch of a stage that has all offline tasks."""
+  settings = parts.stages[name]
+  return quotas(settings.stage.batch_size, len(parts.sources), with_target,
+                equal=settings.replay.offline_composition == 'random')
+
+
+def stage_tasks(parts: RunParts, name: str) -> Tuple[TaskSpec, ...]:
+  """The tasks of a stage that a run has once, in index order."""
+  return {'student': parts.sources, 'scratch': (parts.target,),
+          'finetune': (parts.target, *parts.sources)}[name]
+
+
+def describe_model(parts: RunParts, name: str, tasks: Sequence[TaskSpec]
+                   ) -> Dict[str, Any]:
+  """model.json of a stage whose tasks share one network."""
+  ids = action_heads.action_ids(name, parts.stages[name].stage, tasks)
+  if ids is None:
+    return parts.description
+  config = {**parts.description['config'], 'action_ids': list(ids)}
+  return {**parts.description, 'config': config}
+
+
+def build_model(parts: RunParts, seed: int,
+                description: Optional[Mapping[str, Any]] = None) -> WorldModel:
+  """A world model with all its variables; the seed decides their values.
+
+  Args:
+    parts: of the run.
+    seed: of the initial weights.
+    description: of a stage's model; that of the whole family if left out.
+
+  Returns:
+    The model.
+  """
+  model = build_world_model(description or parts.description, seed=seed)
   model.build_variables()
   return model
 
 
 def planning_policy(parts: RunParts, task: TaskSpec, model: WorldModel, *,
                     greedy: bool, seed: int) -> PlanningPolicy:
-  """A policy that searches with a model."""
+  """A policy that searches with a model.
+
+  Raises:
+    IncompatibleDataError: the model does not know the task's actions.
+  """
+  model.check_plays(task.name, task.legal_actions)
   time_step_spec, action_spec = acting_specs(task)
   return PlanningPolicy(time_step_spec, action_spec, model, parts.planner,
                         task.stack, greedy=greedy, seed=seed)
@@ -201,16 +302,20 @@ def reanalyzed_targets(parts: RunParts, name: str, model: WorldModel,
       discount=configuration.discount_of(parts.planner),
       noise_fraction=settings.stage.reanalyze_noise_fraction,
       off_policy_interval=settings.stage.off_policy_interval or None,
-      seed=parts.seed)
+      ratios=ReanalyzeRatios(
+          policy=settings.stage.policy_reanalyze_ratio,
+          value=settings.stage.value_reanalyze_ratio),
+      seed=parts.seed, settings=settings.targets)
 
 
 def stored_targets(parts: RunParts, name: str, task: TaskSpec) -> TargetsFn:
   """Targets that the teacher's pass has stored beside the data."""
-  replay = parts.stages[name].replay
+  settings = parts.stages[name]
   return StoredTargets(
-      stack=task.stack, unroll_steps=replay.unroll_steps,
-      td_steps=replay.td_steps,
-      discount=configuration.discount_of(parts.planner))
+      stack=task.stack, unroll_steps=settings.replay.unroll_steps,
+      td_steps=settings.replay.td_steps,
+      discount=configuration.discount_of(parts.planner),
+      settings=settings.targets)
 
 
 def finetuning_targets(parts: RunParts, model: WorldModel,

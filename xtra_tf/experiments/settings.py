@@ -5,12 +5,19 @@ stage reads its settings inside the gin scope of its name: `teacher/...`.
 """
 
 import dataclasses
+import math
 from typing import Any, Tuple
 
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import UsageError, near_names
+from xtra_tf.experiments.fidelity import DEFAULT_PROFILE, PROFILES
+from xtra_tf.tasks import CODECS
 
 # Gin scopes, in the order in which the stages run.
 STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
+
+ACTION_HEADS = ('family', 'task')
+OFFLINE_COMPOSITIONS = ('one_of_each', 'random')
+WARM_UP_TARGETS = ('none', 'uniform')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -23,23 +30,66 @@ def _check_counts(settings: Any, names: Tuple[str, ...],
                        f'Expected at least {least}, a whole number.')
 
 
+def _check_boundaries(settings: Any) -> None:
+  """Two shares of a stage, the first not behind the second."""
+  boundaries = settings.temperature_boundaries
+  # Gin may bind a list; a tuple is hashable and cannot be changed.
+  if isinstance(boundaries, (tuple, list)):
+    object.__setattr__(settings, 'temperature_boundaries', tuple(boundaries))
+    if len(boundaries) == 2 and 0 <= boundaries[0] <= boundaries[1] <= 1:
+      return
+  raise UsageError(
+      f'StageSettings.temperature_boundaries is {boundaries}. Expected two '
+      'shares of the updates, rising from 0 to 1, e.g. (0.5, 0.75).')
+
+
+@dataclasses.dataclass(frozen=True)
+class ProfileSettings:
+  """Which fidelity profile the run has; docs/fidelity.md.
+
+  The name alone changes nothing: it is bound by the profile's gin file, with
+  all the switches.
+
+  Attributes:
+    name: one of `fidelity.PROFILES`.
+  """
+  name: str = DEFAULT_PROFILE
+
+  def __post_init__(self) -> None:
+    if self.name not in PROFILES:
+      raise UsageError(f'There is no fidelity profile {self.name!r}. '
+                       f'{near_names(str(self.name), PROFILES)}')
+
+
+def _check_choice(settings: Any, name: str, choices: Tuple[Any, ...]) -> None:
+  value = getattr(settings, name)
+  if not any(value == choice and type(value) is type(choice)
+             for choice in choices):
+    raise UsageError(
+        f'{type(settings).__name__}.{name} is {value!r}. Expected one of '
+        f'{", ".join(map(repr, choices))}.')
+
+
 @dataclasses.dataclass(frozen=True)
 class TaskSettings:
   """Which tasks, and what their frames are like.
 
   Attributes:
     target: name of the task to finetune on.
-    sources: names of the offline tasks.
+    sources: names of the offline tasks; none for the stage `scratch` alone.
     resolution: pixels a side of an Atari frame.
     grayscale: one channel instead of RGB.
     stack: number of frames that the model sees at once (Atari; tiny tasks
       have one).
+    codec: what an Atari frame goes through before anyone sees it: `lossless`
+      (nothing), or `jpeg` as in the official code.
   """
   target: str
   sources: Tuple[str, ...]
   resolution: int = 96
   grayscale: bool = False
   stack: int = 4
+  codec: str = 'lossless'
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -55,10 +105,7 @@ class TaskSettings:
     if len(set(self.sources)) != len(self.sources):
       raise UsageError(f'A source task is named twice: '
                        f'{", ".join(self.sources)}. Expected distinct names.')
-    if not self.sources:
-      raise UsageError('SOURCE_TASKS is empty. Expected at least one offline '
-                       'task; for EfficientZero from scratch alone see the '
-                       'stage `scratch`.')
+    _check_choice(self, 'codec', CODECS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +117,26 @@ class ReplaySettings:
     priority_exponent: alpha of prioritized replay; 0 samples uniformly.
     unroll_steps: K, steps that the model is unrolled in training.
     td_steps: n, rewards before the value target bootstraps.
+    block_length: real rows after which the official code cuts a life into
+      blocks, whose ends act as terminals; 0: lives are whole (official: 400).
+    with_replacement: a batch may hold a window twice (Reverb samples so); False
+      draws each at most once, by an index in this process.
+    offline_composition: `one_of_each` offline task's sub-batch in a step, or
+      as many sub-batches of tasks drawn at `random`.
   """
   max_size: int = 1_000_000
   priority_exponent: float = 0.6
   unroll_steps: int = 5
   td_steps: int = 5
+  block_length: int = 0
+  with_replacement: bool = True
+  offline_composition: str = 'one_of_each'
 
   def __post_init__(self) -> None:
     _check_counts(self, ('max_size', 'unroll_steps', 'td_steps'))
+    _check_counts(self, ('block_length',), least=0)
+    _check_choice(self, 'offline_composition', OFFLINE_COMPOSITIONS)
+    _check_choice(self, 'with_replacement', (True, False))
     if not self.priority_exponent >= 0:
       raise UsageError(f'ReplaySettings.priority_exponent is '
                        f'{self.priority_exponent}. Expected 0 or more.')
@@ -97,9 +156,21 @@ class StageSettings:
     num_envs: environments played at once.
     random_warm_up: the steps before training are played at random
       (EfficientZero) instead of by search (XTRA's student).
+    warm_up_target: policy target of steps played at random: `none`, so that
+      these are reanalyzed first, or `uniform` over the legal actions.
+    action_head: actions that the stage's network knows: all of the task
+      `family`, or those of its `task`; all tasks of the stage must then have
+      the same.
     off_policy_interval: environment steps of age that shorten the bootstrap
       horizon by one; 0 keeps it constant, as for fixed data.
     reanalyze_noise_fraction: root noise in reanalyzing searches.
+    policy_reanalyze_ratio: share of a batch's reanalyzed rows whose policies
+      are searched anew; the others keep the visits of the search that played
+      them (EfficientZero's script: 0.99, XTRA's: 1).
+    value_reanalyze_ratio: share of these rows that bootstrap from the target
+      network; the others from that search's root value (official: 1).
+    temperature_boundaries: when the visit temperature falls from 1 to 0.5 and
+      to 0.25, shares of `updates`.
     acting_update_period: updates after which the actor gets new weights.
     save_interval: updates between saves.
     log_interval: updates that one row of metrics averages.
@@ -114,8 +185,13 @@ class StageSettings:
   start_env_steps: int = 2000
   num_envs: int = 8
   random_warm_up: bool = False
+  warm_up_target: str = 'none'
+  action_head: str = 'family'
   off_policy_interval: int = 0
   reanalyze_noise_fraction: float = 0.25
+  policy_reanalyze_ratio: float = 1.0
+  value_reanalyze_ratio: float = 1.0
+  temperature_boundaries: Tuple[float, float] = (0.5, 0.75)
   acting_update_period: int = 100
   save_interval: int = 10_000
   log_interval: int = 20
@@ -129,14 +205,38 @@ class StageSettings:
         'acting_update_period', 'evaluation_episodes', 'max_episode_steps'))
     _check_counts(self, ('env_steps', 'start_env_steps', 'off_policy_interval',
                          'evaluation_interval'), least=0)
+    _check_choice(self, 'warm_up_target', WARM_UP_TARGETS)
+    _check_choice(self, 'action_head', ACTION_HEADS)
     if self.updates_per_env_step <= 0:
       raise UsageError(f'StageSettings.updates_per_env_step is '
                        f'{self.updates_per_env_step}. Expected more than 0.')
-    if self.env_steps and self.start_env_steps > self.env_steps:
+    for name in ('policy_reanalyze_ratio', 'value_reanalyze_ratio'):
+      if not 0 <= getattr(self, name) <= 1:
+        raise UsageError(f'StageSettings.{name} is {getattr(self, name)}. '
+                         'Expected 0 to 1.')
+    _check_boundaries(self)
+    if self.env_steps:
+      self._check_env_steps()
+
+  def _check_env_steps(self) -> None:
+    """Refuses a stage that would play fewer steps than it was told to."""
+    if self.start_env_steps > self.env_steps:
       raise UsageError(
           f'StageSettings.start_env_steps is {self.start_env_steps}, more than '
           f"the stage's {self.env_steps} environment steps: training would "
           'never begin. Expected at most as many.')
+    # Nothing is played after the last update.
+    played = int(self.start_env_steps
+                 + (self.updates - 1) / self.updates_per_env_step)
+    if played < self.env_steps:
+      needed = math.ceil((self.env_steps - self.start_env_steps)
+                         * self.updates_per_env_step) + 1
+      raise UsageError(
+          f'StageSettings.env_steps is {self.env_steps}, but '
+          f'{self.start_env_steps} steps before training and {self.updates} '
+          f'updates, {self.updates_per_env_step} a step, play only {played}. '
+          f'Expected at least {needed} updates, fewer updates_per_env_step, or '
+          'fewer env_steps.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,8 +257,8 @@ class TeacherPassSettings:
                        f'{self.noise_fraction}. Expected 0 to 1.')
 
 
-def quotas(batch_size: int, num_sources: int, with_target: bool
-           ) -> Tuple[int, ...]:
+def quotas(batch_size: int, num_sources: int, with_target: bool,
+           equal: bool = False) -> Tuple[int, ...]:
   """How many rows of a batch each task has.
 
   The offline tasks share `batch_size` rows equally, the remainder of the
@@ -169,6 +269,8 @@ def quotas(batch_size: int, num_sources: int, with_target: bool
     batch_size: rows.
     num_sources: m, offline tasks.
     with_target: whether a target task comes first (finetuning).
+    equal: leaves the remainder of the division out, as the official code does
+      (`config/atari/__init__.py`), so that sub-batches can change places.
 
   Returns:
     Rows per task, the target's first where there is one.
@@ -177,6 +279,7 @@ def quotas(batch_size: int, num_sources: int, with_target: bool
     raise UsageError(
         f'A batch of {batch_size} rows cannot be shared by {num_sources} '
         'offline tasks. Expected at least one row a task.')
-  shares = tuple(batch_size // num_sources + (index < batch_size % num_sources)
+  rest = 0 if equal else batch_size % num_sources
+  shares = tuple(batch_size // num_sources + (index < rest)
                  for index in range(num_sources))
   return ((batch_size,) if with_target else ()) + shares

@@ -5,17 +5,26 @@ and leaves a marker when it is done; a finished stage is not touched again.
 """
 
 import time
-from typing import Any, Callable, Dict, Mapping, NamedTuple
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Sequence,
+)
 
-from xtra_tf.episodes import OPTIONAL_COLUMNS, EpisodeLog, EpisodeLogWriter
-from xtra_tf.experiments import roles
+from xtra_tf.episodes import EpisodeLog
+from xtra_tf.errors import UsageError, near_names
+from xtra_tf.experiments import roles, teacher_targets
 from xtra_tf.experiments.roles import RunParts
-from xtra_tf.experiments.settings import quotas
+from xtra_tf.experiments.settings import STAGES
 from xtra_tf.experiments.training import TrainingPlan, train
-from xtra_tf.runs import RunDirectory, StageDirectory, StageProgress
+from xtra_tf.replay import SharedServer
+from xtra_tf.runs import RunDirectory, StageDirectory
 from xtra_tf.tasks import TaskSpec
-from xtra_tf.variables import restore_world_model
-from xtra_tf.workers import TeacherPass
 
 
 class StageRun(NamedTuple):
@@ -23,6 +32,65 @@ class StageRun(NamedTuple):
   parts: RunParts
   directory: RunDirectory
   task_data: Mapping[str, str]  # {task: folder} of data that the user brought
+  shared: Optional[SharedServer] = None  # has the offline tasks' tables
+
+
+def check_selection(run: StageRun, only: Sequence[str],
+                    with_teachers: bool = True) -> None:
+  """Refuses a choice of stages that cannot be run, before the first of them.
+
+  Args:
+    run: the run.
+    only: names of the stages that are asked for; none: all.
+    with_teachers: False where a server has the teachers' targets.
+
+  Raises:
+    UsageError: a name that is no stage, stages without source tasks, or a stage
+      that needs one that is neither asked for nor done.
+  """
+  for name in only:
+    if name not in STAGES:
+      raise UsageError(f'There is no stage {name!r}. '
+                       f'{near_names(name, STAGES)}')
+  if not run.parts.sources and set(only or STAGES) != {'scratch'}:
+    raise UsageError(
+        'SOURCE_TASKS is empty. Expected at least one offline task; without '
+        'any, the stage `scratch` alone can be run (--stages=scratch).')
+  for name, before in _NEEDED.items():
+    if name not in only or before in only or (
+        name == 'student' and not with_teachers):
+      continue
+    for directory in _directories(run, before):
+      if directory.read_done() is None:
+        raise UsageError(
+            f'The stage {name} needs {directory.name}, which is not done in '
+            f'{run.directory.path}. Run it first, or with it: '
+            f'--stages={before},{name}.')
+
+
+def _directories(run: StageRun, name: str) -> List[StageDirectory]:
+  """The folders of a stage: one, or one for each source task it is run for."""
+  if name == 'student':
+    return [run.directory.stage(name)]
+  return [run.directory.stage(name, task.name) for task in run.parts.sources
+          if name != 'data' or task.name not in run.task_data]
+
+
+def run_stages(run: StageRun, chosen: Sequence[str]) -> None:
+  """Runs the chosen stages in their order; what is done is left as it is.
+
+  Args:
+    run: the run.
+    chosen: names of stages.
+  """
+  for name in STAGES:
+    if name not in chosen:
+      continue
+    if name in _PER_SOURCE:
+      for task in run.parts.sources:
+        _PER_SOURCE[name](run, task)
+    else:
+      _ONCE_A_RUN[name](run)
 
 
 def data_folder(run: StageRun, task: TaskSpec) -> str:
@@ -34,11 +102,17 @@ def data_folder(run: StageRun, task: TaskSpec) -> str:
 def open_data(run: StageRun, task: TaskSpec, with_teacher: bool) -> EpisodeLog:
   """A source task's log, with the teacher's targets beside it if asked."""
   log = EpisodeLog(data_folder(run, task), expected_task=task)
-  return log.with_overlay(_targets_folder(run, task)) if with_teacher else log
+  if not with_teacher:
+    return log
+  return teacher_targets.laid_over(
+      run.parts, run.directory.stage('teacher', task.name), task, log)
 
 
-def _targets_folder(run: StageRun, task: TaskSpec) -> str:
-  return run.directory.stage('teacher', task.name).folder('targets')
+def _offline_logs(run: StageRun) -> Dict[str, EpisodeLog]:
+  """All source tasks' data; none where a server has them."""
+  if run.shared is not None:
+    return {}
+  return {t.name: open_data(run, t, True) for t in run.parts.sources}
 
 
 def _once(run: StageRun, directory: StageDirectory,
@@ -80,45 +154,21 @@ def train_teacher(run: StageRun, task: TaskSpec) -> None:
         tasks=(task,), rows=(run.parts.stages['teacher'].stage.batch_size,),
         targets='reanalyzed', logs={task.name: log})
     result = train(run.parts, plan)
-    return {**result, **store_teacher_targets(run, task, log)}
+    return {**result, **teacher_targets.store(run.parts, directory, task, log)}
 
   _once(run, directory, body)
-
-
-def store_teacher_targets(run: StageRun, task: TaskSpec,
-                          log: EpisodeLog) -> Dict[str, Any]:
-  """The teacher's pass over its data; made anew if it was interrupted."""
-  directory = run.directory.stage('teacher', task.name)
-  folder = directory.fresh_folder('targets')
-  settings = run.parts.teacher_pass
-  model = roles.build_model(run.parts, run.parts.seed)
-  restore_world_model(model, directory.path)
-  teacher = TeacherPass(
-      model.initial_inference, run.parts.planner.bind(model.simulator()), task,
-      settings.batch_size, settings.noise_fraction, run.parts.seed)
-  writer = EpisodeLogWriter(
-      folder, task, OPTIONAL_COLUMNS, overlay=True,
-      provenance={'teacher': f'teacher/{task.name}', 'seed': run.parts.seed})
-  with StageProgress(f'Teacher targets: {task.name}', total=log.num_rows,
-                     unit='rows') as progress:
-    summary = teacher.run(log, writer, progress.update)
-  writer.close()
-  return {'teacher_rows': summary.rows,
-          'teacher_agreement': summary.agreement,
-          'teacher_root_value': summary.mean_root_value}
 
 
 def distil_student(run: StageRun) -> None:
   """Distils the teachers into one student, uniformly over the tables."""
   parts, directory = run.parts, run.directory.stage('student')
-  plan_rows = quotas(parts.stages['student'].stage.batch_size,
-                     len(parts.sources), with_target=False)
+  plan_rows = roles.batch_rows(parts, 'student', with_target=False)
 
   def body() -> Dict[str, Any]:
     return train(parts, TrainingPlan(
         stage='student', title='Student', directory=directory,
         tasks=parts.sources, rows=plan_rows, targets='stored',
-        logs={t.name: open_data(run, t, True) for t in parts.sources}))
+        logs=_offline_logs(run), shared=run.shared))
 
   _once(run, directory, body)
 
@@ -127,8 +177,7 @@ def finetune(run: StageRun) -> None:
   """Finetunes the student on the target together with the offline tasks."""
   parts = run.parts
   directory = run.directory.stage('finetune', parts.target.name)
-  rows = quotas(parts.stages['finetune'].stage.batch_size,
-                len(parts.sources), with_target=True)
+  rows = roles.batch_rows(parts, 'finetune', with_target=True)
 
   def body() -> Dict[str, Any]:
     return train(parts, TrainingPlan(
@@ -136,7 +185,7 @@ def finetune(run: StageRun) -> None:
         directory=directory, tasks=(parts.target, *parts.sources), rows=rows,
         targets='finetuning', online=True, weighted=True,
         initial_weights=run.directory.stage('student').path,
-        logs={t.name: open_data(run, t, True) for t in parts.sources}))
+        logs=_offline_logs(run), shared=run.shared))
 
   _once(run, directory, body)
 
@@ -154,3 +203,12 @@ def train_from_scratch(run: StageRun) -> None:
         targets='reanalyzed', logs={}, online=True))
 
   _once(run, directory, body)
+
+
+# What a stage starts from.
+_NEEDED = {'teacher': 'data', 'student': 'teacher', 'finetune': 'student'}
+_PER_SOURCE: Dict[str, Callable[[StageRun, TaskSpec], None]] = {
+    'data': make_source_data, 'teacher': train_teacher}
+_ONCE_A_RUN: Dict[str, Callable[[StageRun], None]] = {
+    'student': distil_student, 'finetune': finetune,
+    'scratch': train_from_scratch}

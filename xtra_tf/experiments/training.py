@@ -15,18 +15,13 @@ import tensorflow as tf
 from xtra_tf import environments
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
 from xtra_tf.evaluation.evaluator import Evaluator
-from xtra_tf.experiments import roles
+from xtra_tf.experiments import data_columns, data_provenance, roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
-from xtra_tf.replay import (
-  ReplayServer,
-  ReplayWriter,
-  make_dataset,
-  update_priorities,
-)
+from xtra_tf.replay import Extras, ReplayTables, SharedServer
 from xtra_tf.runs import MetricsWriter, StageDirectory, StageProgress
 from xtra_tf.targets import TargetsFn
 from xtra_tf.tasks import TaskSpec
@@ -64,6 +59,8 @@ class TrainingPlan:
     online: whether the first task is played.
     initial_weights: folder of a stage whose weights training starts from.
     weighted: whether offline tasks are weighted by gradient similarity.
+    shared: the server that has the offline tasks' tables instead of `logs`;
+      its record was checked.
   """
   stage: str
   title: str
@@ -75,6 +72,7 @@ class TrainingPlan:
   online: bool = False
   initial_weights: Optional[str] = None
   weighted: bool = False
+  shared: Optional[SharedServer] = None
 
   def seed(self, run_seed: int) -> int:
     """A seed of this stage's own, the same in every session of the run."""
@@ -100,15 +98,16 @@ class Models:
 def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
   """All instances start from the same weights."""
   seed = plan.seed(parts.seed)
-  online = roles.build_model(parts, seed)
+  description = roles.describe_model(parts, plan.stage, plan.tasks)
+  online = roles.build_model(parts, seed, description)
   if plan.initial_weights is not None:
     restore_world_model(online, plan.initial_weights)
   models = Models(online)
   if plan.targets != 'stored':
-    models.target = roles.build_model(parts, seed)
+    models.target = roles.build_model(parts, seed, description)
     copy_variables(online, models.target)
   if plan.online:
-    models.acting = roles.build_model(parts, seed)
+    models.acting = roles.build_model(parts, seed, description)
     copy_variables(online, models.acting)
   return models
 
@@ -132,9 +131,29 @@ def train(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
 
   Returns:
     JSON-able facts about the stage: updates, env_steps.
+
+  Raises:
+    IncompatibleDataError: a log lacks what the targets read.
   """
+  check_columns(parts, plan)
   with contextlib.closing(contextlib.ExitStack()) as stack:
     return _Session(parts, plan, stack).run()
+
+
+def check_columns(parts: RunParts, plan: TrainingPlan) -> None:
+  """Refuses logs that lack what the stage's targets read.
+
+  Raises:
+    IncompatibleDataError: naming the log and what it lacks.
+  """
+  settings = parts.stages[plan.stage]
+  for log in plan.logs.values():
+    if plan.targets == 'reanalyzed':
+      data_columns.check(log, data_columns.reanalyzed(settings.stage),
+                         'Targets that are not reanalyzed')
+    else:
+      data_columns.check(log, data_columns.stored(settings.targets),
+                         'Stored targets')
 
 
 class _Session:
@@ -149,8 +168,6 @@ class _Session:
     self._maximum = MaximumPriority()
     self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
     self._models = build_models(parts, plan)
-    self._window = roles.window_spec(
-        plan.tasks[0], self._settings.replay, parts.planner)
     self._env_steps = tf.Variable(
         np.zeros(len(plan.tasks), np.int64), name='env_steps')
 
@@ -160,10 +177,12 @@ class _Session:
     manifest = checkpoints.prepare()
     if manifest is not None:
       self._maximum.value = manifest.state.get('maximum_priority', 1.0)
-    save_model_description(plan.directory.path, self._parts.description)
-    server = self._start_server()
-    collector = self._build_collector(server) if plan.online else None
-    learner = self._build_learner(server, checkpoints)
+    save_model_description(
+        plan.directory.path,
+        roles.describe_model(self._parts, plan.stage, plan.tasks))
+    tables = self._fill_tables()
+    collector = self._build_collector(tables) if plan.online else None
+    learner = self._build_learner(tables, checkpoints)
     if manifest is not None and self._models.acting is not None:
       copy_variables(self._models.online, self._models.acting)
     metrics = MetricsWriter(
@@ -178,11 +197,16 @@ class _Session:
         env_steps=self._env_steps, maximum_priority=self._maximum,
         task_weights=self._task_weights, hooks=TrainerHooks(
             after_update=self._publish,
-            table_is_ready=lambda: self._has_windows(server),
+            table_is_ready=lambda: self._has_windows(tables),
             evaluate=(self._evaluation() if settings.evaluation_interval
                       else None)))
     self._publish(int(self._train_step.numpy()))
-    trainer.run()
+    try:
+      trainer.run()
+    except tf.errors.OpError:
+      if tables.failure is not None:
+        raise tables.failure from None
+      raise
     return {'updates': trainer.step, 'env_steps': trainer.env_steps}
 
   def _schedule(self) -> TrainingSchedule:
@@ -194,32 +218,35 @@ class _Session:
         save_interval=stage.save_interval, log_interval=stage.log_interval,
         evaluation_interval=stage.evaluation_interval)
 
-  def _start_server(self) -> ReplayServer:
-    """Starts the embedded server and fills the offline tables."""
+  def _fill_tables(self) -> ReplayTables:
+    """Makes all tables and fills the offline ones."""
     plan = self._plan
-    server = ReplayServer(
-        roles.table_specs(plan.tasks, self._settings, plan.online),
-        self._window)
-    self._stack.callback(server.stop)
+    tables = roles.replay_tables(
+        self._parts, plan.stage, plan.tasks, plan.online,
+        plan.seed(self._parts.seed), plan.shared)
+    self._stack.callback(tables.stop)
+    shared = plan.shared.record.tables if plan.shared else {}
     for index, task in enumerate(plan.tasks):
+      if task.name in shared:
+        self._env_steps.scatter_nd_update(
+            [[index]], [shared[task.name].env_steps])
       if task.name not in plan.logs:
         continue
       log = plan.logs[task.name]
-      writer = ReplayWriter(server.client(), task.name, self._window,
-                            lambda: 1.0)
+      writer = tables.writer(task.name, lambda: 1.0)
       with StageProgress(f'Loading {task.name}', total=log.num_steps,
                          unit='steps') as progress:
         load_log(log, writer, progress.update)
       writer.close()
+      tables.check_serves(task.name, plan.rows[index])
       self._env_steps.scatter_nd_update([[index]], [log.env_steps])
-    return server
+    return tables
 
-  def _has_windows(self, server: ReplayServer) -> bool:
-    table = roles.table_specs(
-        self._plan.tasks, self._settings, self._plan.online)[0]
-    return server.sizes()[table.name] >= table.min_size
+  def _has_windows(self, tables: ReplayTables) -> bool:
+    name = self._plan.tasks[0].name
+    return tables.sizes()[name] >= tables.least_items(name, self._plan.rows[0])
 
-  def _build_collector(self, server: ReplayServer) -> Collector:
+  def _build_collector(self, tables: ReplayTables) -> Collector:
     """Opens the log, refills the table from it and starts the environments."""
     plan, stage = self._plan, self._settings.stage
     task = plan.tasks[0]
@@ -229,33 +256,39 @@ class _Session:
             plan.directory.episodes, task, columns=('search', 'root_value'),
             writer=slot, provenance=self._provenance())
         for slot in range(stage.num_envs)]
-    tables = [ReplayWriter(server.client(), task.name, self._window,
-                           lambda: self._maximum.value)
-              for _ in range(stage.num_envs)]
+    writers = [tables.writer(task.name, lambda: self._maximum.value)
+               for _ in range(stage.num_envs)]
     log = EpisodeLog(plan.directory.episodes, expected_task=task)
     if log.num_steps:
-      load_log(log, tables[0])
+      load_log(log, writers[0])
     environment = environments.load(
         task, num_envs=stage.num_envs, seed=seed, training=True,
         max_episode_steps=stage.max_episode_steps)
     self._policy = roles.planning_policy(
         self._parts, task, self._models.need('acting'), greedy=False, seed=seed)
     collector = Collector(
-        environment, self._policy, logs, tables, task.stack,
+        environment, self._policy, logs, writers, task.stack,
         warm_up_policy=(roles.random_policy(task, seed)
                         if stage.random_warm_up else None),
-        warm_up_steps=stage.start_env_steps)
+        warm_up_steps=stage.start_env_steps,
+        warm_up_has_targets=stage.warm_up_target == 'uniform')
     self._stack.callback(collector.close)
     self._env_steps.scatter_nd_update([[0]], [collector.env_steps])
     return collector
 
   def _provenance(self) -> Dict[str, Any]:
+    stage = self._settings.stage
     return {'policy': f'{self._plan.stage}: EfficientZero search policy',
             'seed': self._parts.seed,
+            'acting': {'search': data_provenance.of_planner(
+                self._parts.planner)},
+            'environment': data_provenance.of_environment(
+                self._plan.tasks[0], stage.num_envs, stage.max_episode_steps),
+            **data_provenance.of_software(),
             'random_warm_up_steps': self._settings.stage.start_env_steps
             if self._settings.stage.random_warm_up else 0}
 
-  def _build_learner(self, server: ReplayServer,
+  def _build_learner(self, tables: ReplayTables,
                      checkpoints: ManifestedCheckpoints) -> StepLearner:
     """Builds the agent and TF-Agents' Learner, which restores what it finds."""
     plan = self._plan
@@ -273,21 +306,21 @@ class _Session:
         train_step=self._train_step, task_weights=self._task_weights)
     # TF-Agents restores what matches and says nothing of the rest.
     checkpoints.check_fits(agent=agent, train_step=self._train_step)
-    names = [task.name for task in plan.tasks]
-    weights = self._task_weights
+    weights, latest = self._task_weights, checkpoints.latest()
     prioritized = self._settings.replay.priority_exponent > 0
 
     def dataset() -> tf.data.Dataset:
-      return make_dataset(
-          server.address, names, plan.rows, self._window,
-          legal_masks=roles.legal_masks(plan.tasks), env_steps=self._env_steps,
-          task_weights=weights.weights if weights else None,
-          measuring=weights.measuring if weights else None)
+      return tables.dataset(
+          roles.batch_composition(self._settings, plan.rows, plan.online,
+                                  plan.seed(self._parts.seed)),
+          Extras(roles.legal_masks(plan.tasks), self._env_steps,
+                 weights.weights if weights else None,
+                 weights.measuring if weights else None),
+          first_batch=latest.step if latest else 0)
 
     def after_step(sample: Any, loss_info: Any) -> None:
       _, info = sample
-      update_priorities(server.tf_client(), names, info,
-                        loss_info.extra.priority)
+      tables.update_priorities(info, loss_info.extra.priority)
 
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
@@ -303,7 +336,8 @@ class _Session:
     if step % stage.acting_update_period == 0:
       copy_variables(self._models.online, self._models.acting)
     self._policy.temperature.assign(
-        schedules.visit_temperature(tf.constant(step), stage.updates))
+        schedules.visit_temperature(tf.constant(step), stage.updates,
+                                    stage.temperature_boundaries))
 
   def _evaluation(self) -> Callable[[int, int], Dict[str, float]]:
     """Evaluations while training, on the learner's newest weights."""

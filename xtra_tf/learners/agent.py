@@ -30,7 +30,8 @@ class WorldModelAgent(tf_agent.TFAgent):
   with L the unroll loss, w the importance weight, factor_i the offline factor
   that the batch was drawn with. The first task has the share of its rows in
   the batch and the others divide the rest equally: with equal quotas the mean
-  over all rows, as in XTRA `core/train.py:401-427`.
+  over all rows, as in XTRA `core/train.py:401-427`. With the loss reduction
+  `per_task_sum` each share is 1, as in the paper, section 2.2.
 
   `LossInfo.extra` is a TrainingMetrics; its `task_loss` is before share and
   factor, so that a task of weight 0 can be watched. A step whose loss or
@@ -91,9 +92,12 @@ class WorldModelAgent(tf_agent.TFAgent):
     self._seed = seed
     self._batch_size = sum(quotas)
     self._shares = _shares(quotas)
+    if settings.loss_reduction == 'per_task_sum':
+      self._shares = np.ones_like(self._shares)
+    clamp = task_weights.settings.gradient_clamp if task_weights else None
     self._gradient_step = GradientStep(
         world_model.trainable_variables, world_model.non_trainable_variables,
-        self.optimizer, settings.loss_scale, settings.clip_norm)
+        self.optimizer, settings.loss_scale, settings.clip_norm, clamp)
 
   def _train(self, experience: Unroll,
              weights: Optional[tf.Tensor] = None) -> tf_agent.LossInfo:
@@ -115,7 +119,8 @@ class WorldModelAgent(tf_agent.TFAgent):
     if self.task_weights is not None:
       self.task_weights.observe(
           result.cosine,
-          tf.logical_and(unroll.measuring[0], result.finite), step)
+          tf.logical_and(unroll.measuring[0], result.finite), step,
+          segments.count_by_task(unroll.task, len(self._shares)) > 0.)
     self.train_step_counter.assign_add(1)
     return self._loss_info(unroll, result, rate)
 
@@ -132,12 +137,14 @@ class WorldModelAgent(tf_agent.TFAgent):
         unroll.importance_weight, unroll.task, exponent)
     views = unroll_loss.training_views(unroll, settings, seed)
     action = unroll_loss.training_actions(
-        unroll, settings, self.world_model.num_actions, seed)
+        unroll, settings, self.world_model.num_actions, seed,
+        self.world_model.action_ids)
 
     def losses() -> TaskLosses:
       predicted = unroll_loss.unroll_model(
           self.world_model, views, action, settings)
-      parts = unroll_loss.loss_parts(predicted, targets, settings.support)
+      parts = unroll_loss.loss_parts(predicted, targets, settings.support,
+                                     settings.value_scaling)
       weighted = weight * unroll_loss.weighted_sum(parts, settings)
       error = tf.abs(predicted.outputs[0].value - targets.value[:, 0])
       return TaskLosses(

@@ -3,7 +3,12 @@
 import dataclasses
 from typing import Optional
 
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import UsageError, near_names
+
+_CHOICES = {
+    'value_scaling': ('odd', 'xtra'),
+    'loss_reduction': ('batch_mean', 'per_task_sum'),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +27,11 @@ class LearnerSettings:
     policy_coefficient: weight of the policy loss.
     consistency_coefficient: weight of the consistency loss; 0 leaves the
       projection and the encoding of future observations out.
+    value_scaling: of value and prefix targets. `odd`: h(-x) = -h(x); `xtra`: as
+      in XTRA `core/config.py:205-214`, wrong for negative numbers.
+    loss_reduction: of several tasks' losses. `batch_mean`: the mean over the
+      rows, as XTRA `core/train.py:401-427`; `per_task_sum`: the sum of the
+      tasks' means, as the paper's section 2.2 writes it.
     gradient_scale: factor of the whole gradient before clipping; None for
       1 / unroll_steps.
     clip_norm: longest gradient that is let through.
@@ -48,6 +58,8 @@ class LearnerSettings:
   value_coefficient: float = 0.25
   policy_coefficient: float = 1.0
   consistency_coefficient: float = 2.0
+  value_scaling: str = 'odd'
+  loss_reduction: str = 'batch_mean'
   gradient_scale: Optional[float] = None
   clip_norm: float = 5.0
   weight_decay: float = 1e-4
@@ -85,6 +97,11 @@ class LearnerSettings:
       if not 0 <= getattr(self, name) < 1:
         raise UsageError(f'LearnerSettings.{name} is {getattr(self, name)}. '
                          'Expected at least 0 and less than 1.')
+    for name, known in _CHOICES.items():
+      if getattr(self, name) not in known:
+        raise UsageError(
+            f'LearnerSettings.{name} is {getattr(self, name)!r}. '
+            f'{near_names(str(getattr(self, name)), known)}')
 
   @property
   def loss_scale(self) -> float:

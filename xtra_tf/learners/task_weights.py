@@ -4,6 +4,7 @@ T tasks; task 0 is the target and always has weight 1.
 """
 
 import dataclasses
+from typing import Optional
 
 import tensorflow as tf
 
@@ -22,11 +23,14 @@ class TaskWeightSettings:
     period: gradient steps from one window's start to the next's.
     window: measured gradient steps of a window.
     threshold: a cosine above it is a hit.
+    gradient_clamp: largest element of the gradients that are compared; None:
+      they are compared as they are. Official: 5 (`core/pcgrad_amp.py:87`).
   """
   start: int = 10_000
   period: int = 5_000
   window: int = 500
   threshold: float = 0.1
+  gradient_clamp: Optional[float] = None
 
   def __post_init__(self) -> None:
     if self.start < 0:
@@ -39,6 +43,9 @@ class TaskWeightSettings:
     if not -1 <= self.threshold <= 1:
       raise UsageError(f'TaskWeightSettings.threshold is {self.threshold}. '
                        'Expected a cosine, between -1 and 1.')
+    if self.gradient_clamp is not None and not self.gradient_clamp > 0:
+      raise UsageError(f'TaskWeightSettings.gradient_clamp is '
+                       f'{self.gradient_clamp}. Expected more than 0, or None.')
 
 
 class TaskWeights(tf.Module):
@@ -51,7 +58,9 @@ class TaskWeights(tf.Module):
 
   and the window closes. The smoothing by 1 and the rounding are the official
   code's. Counting batches instead of steps keeps a window whole although
-  batches in flight were drawn before it opened.
+  batches in flight were drawn before it opened. Where the tasks of a batch are
+  drawn at random, a batch counts for those that are in it; a task that no
+  measured batch had gets the weight 1.
   """
 
   def __init__(self, settings: TaskWeightSettings, num_tasks: int,
@@ -79,9 +88,12 @@ class TaskWeights(tf.Module):
     self.hits = tf.Variable(
         tf.zeros([num_tasks]), trainable=False, name='hits')
     self.measured = tf.Variable(0., trainable=False, name='measured')
+    # Of the measured batches, those without a row of the task.
+    self.absent = tf.Variable(
+        tf.zeros([num_tasks]), trainable=False, name='absent')
 
   def observe(self, cosine: tf.Tensor, measured: tf.Tensor,
-              step: tf.Tensor) -> None:
+              step: tf.Tensor, present: Optional[tf.Tensor] = None) -> None:
     """Counts a step and moves windows and weights; call it at every step.
 
     Args:
@@ -89,23 +101,29 @@ class TaskWeights(tf.Module):
         hit.
       measured: <bool>[] whether this step's batch was drawn as measured.
       step: <int64>[] gradient steps done before this one.
+      present: <bool>[T] whether the task has rows in the batch; all if left
+        out. The target, task 0, always has.
     """
     settings = self.settings
     is_open = self.measuring.read_value()
     # Batches drawn just before a window closed arrive after it: not counted.
     counted = tf.cast(tf.logical_and(measured, is_open), tf.float32)
-    hit = tf.cast(cosine > settings.threshold, tf.float32)
+    here = (tf.ones_like(self.hits) if present is None
+            else tf.cast(present, tf.float32))
+    hit = here * tf.cast(cosine > settings.threshold, tf.float32)
     hits = self.hits + counted * hit
     total = self.measured + counted
+    absent = self.absent + counted * (1. - here)
 
     closes = tf.logical_and(is_open, total >= float(settings.window))
-    ratio = tf.round(100. * (1. + hits) / (1. + total)) / 100.
+    ratio = tf.round(100. * (1. + hits) / (1. + total - absent)) / 100.
     is_target = tf.range(self.weights.shape[0]) < 1
     self.weights.assign(tf.where(
         tf.logical_and(closes, tf.logical_not(is_target)), ratio,
         self.weights))
     self.hits.assign(tf.where(closes, tf.zeros_like(hits), hits))
     self.measured.assign(tf.where(closes, 0., total))
+    self.absent.assign(tf.where(closes, tf.zeros_like(absent), absent))
 
     since_start = step + 1 - settings.start
     opens = tf.logical_and(

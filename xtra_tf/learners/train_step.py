@@ -44,7 +44,8 @@ class GradientStep:
 
   def __init__(self, variables: Sequence[tf.Variable],
                statistics: Sequence[tf.Variable], optimizer: MomentumSgd,
-               loss_scale: float, clip_norm: float):
+               loss_scale: float, clip_norm: float,
+               measurement_clamp: Optional[float] = None):
     """Initializes the step.
 
     Args:
@@ -53,12 +54,16 @@ class GradientStep:
       optimizer: applies the gradient.
       loss_scale: factor of the gradient before clipping.
       clip_norm: longest gradient that is let through.
+      measurement_clamp: largest element that a task's gradient has when it is
+        compared with the target's; None: as it is. What is applied is never
+        clamped. Source: XTRA `core/pcgrad_amp.py:87`.
     """
     self._variables = list(variables)
     self._statistics = list(statistics)
     self._optimizer = optimizer
     self._loss_scale = loss_scale
     self._clip_norm = clip_norm
+    self._measurement_clamp = measurement_clamp
 
   def __call__(self, losses_fn: Callable[[], TaskLosses],
                coefficients: tf.Tensor, learning_rate: tf.Tensor,
@@ -134,11 +139,20 @@ class GradientStep:
     """
     target, connected = self._backward(tape, each[0])
     summed = [coefficients[0] * g for g in target]
-    cosines = [gradients.cosine_similarity(target, target)]
+    compared = self._compared(target)
+    cosines = [gradients.cosine_similarity(compared, compared)]
     norms = [gradients.global_norm(target)]
     for index, loss in enumerate(each[1:], start=1):
       task, _ = self._backward(tape, loss)
       summed = [s + coefficients[index] * g for s, g in zip(summed, task)]
-      cosines.append(gradients.cosine_similarity(target, task))
+      cosines.append(
+          gradients.cosine_similarity(compared, self._compared(task)))
       norms.append(gradients.global_norm(task))
     return (_Gradient(summed, tf.stack(cosines), tf.stack(norms)), connected)
+
+  def _compared(self, gradient: List[tf.Tensor]) -> List[tf.Tensor]:
+    """A task's gradient as the cosine sees it."""
+    bound = self._measurement_clamp
+    if bound is None:
+      return gradient
+    return [tf.clip_by_value(g, -bound, bound) for g in gradient]

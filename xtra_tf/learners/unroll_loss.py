@@ -3,14 +3,23 @@
 Axes: B batch, K unroll steps, A actions.
 """
 
-from typing import List, NamedTuple, Optional
+from typing import List, NamedTuple, Optional, Sequence
 
 import tensorflow as tf
 
 from xtra_tf.learners.settings import LearnerSettings
 from xtra_tf.models.world_model import WorldModel
-from xtra_tf.numerics import augmentation, losses, observations, two_hot
+from xtra_tf.numerics import (
+  augmentation,
+  losses,
+  observations,
+  scaling,
+  two_hot,
+)
 from xtra_tf.types import SCALARS, LossParts, ModelOutput, Targets, Unroll
+
+# How targets are compressed, by the names that LearnerSettings knows.
+_SCALINGS = {'odd': scaling.scale, 'xtra': scaling.scale_xtra}
 
 
 class TrainingViews(NamedTuple):
@@ -53,18 +62,22 @@ def training_views(unroll: Unroll, settings: LearnerSettings,
 
 
 def training_actions(unroll: Unroll, settings: LearnerSettings,
-                     num_actions: int, seed: tf.Tensor) -> tf.Tensor:
-  """Actions along an unroll; past an end any action of the family.
+                     num_actions: int, seed: tf.Tensor,
+                     action_ids: Optional[Sequence[int]] = None) -> tf.Tensor:
+  """Actions along an unroll; past an end any action that the model knows.
 
   Nothing was played there, and the window is padded with one and the same
   action: trained with it, the model would learn that this action ends all
-  rewards. Source: XTRA `core/game_detach.py`, random actions of all 18.
+  rewards. A truncation is an end too, whatever stands behind it.
+  Source: XTRA `core/game_detach.py`, random actions of all 18; EfficientZero
+  `core/reanalyze_worker.py`, of its A.
 
   Args:
     unroll: the batch.
     settings: of the learner.
     num_actions: A.
     seed: <int32>[2].
+    action_ids: those that the model knows; None: 0..A - 1.
 
   Returns:
     <int32>[B, K] of the states t .. t + K - 1.
@@ -72,11 +85,16 @@ def training_actions(unroll: Unroll, settings: LearnerSettings,
   first = settings.stack - 1
   last = first + settings.unroll_steps
   action = unroll.action[:, first:last]
-  played = unroll.scalars[:, first:last, SCALARS.index('real')] > 0.
+  real, truncated = (unroll.scalars[:, first:last, SCALARS.index(name)]
+                     for name in ('real', 'truncated'))
+  played = real * tf.math.cumprod(1. - truncated, axis=1, exclusive=True) > 0.
   # A stream of its own beside those of the augmentation.
   drawn = tf.random.stateless_uniform(
-      action.shape, seed=seed + tf.constant([1, 0]), maxval=num_actions,
+      action.shape, seed=seed + tf.constant([1, 0]),
+      maxval=num_actions if action_ids is None else len(action_ids),
       dtype=tf.int32)
+  if action_ids is not None:
+    drawn = tf.gather(tf.constant(list(action_ids), tf.int32), drawn)
   return tf.where(played, action, drawn)
 
 
@@ -116,8 +134,8 @@ def unroll_model(world_model: WorldModel, views: TrainingViews,
       outputs, tf.stack(consistency, axis=1) if consistency else None)
 
 
-def loss_parts(predicted: UnrollOutput, targets: Targets,
-               support: int) -> LossParts:
+def loss_parts(predicted: UnrollOutput, targets: Targets, support: int,
+               value_scaling: str = 'odd') -> LossParts:
   """Losses of an unroll, summed over its steps.
 
     value  = sum_{k=0..K} mask_k * CE(two_hot(z_k), value_k)
@@ -131,6 +149,7 @@ def loss_parts(predicted: UnrollOutput, targets: Targets,
     predicted: what the model said.
     targets: what it should have said; no gradient flows into them.
     support: bins are -support..support.
+    value_scaling: see LearnerSettings.
 
   Returns:
     Per-sample losses before their coefficients.
@@ -140,7 +159,8 @@ def loss_parts(predicted: UnrollOutput, targets: Targets,
 
   def scalar_loss(scalars: tf.Tensor, logits: List[tf.Tensor],
                   mask: tf.Tensor) -> tf.Tensor:
-    wanted = two_hot.scalar_to_two_hot(scalars, -support, support)
+    wanted = two_hot.scalar_to_two_hot(
+        scalars, -support, support, _SCALINGS[value_scaling])
     wrong = losses.cross_entropy(wanted, tf.stack(logits, axis=1))
     return tf.reduce_sum(mask * wrong, axis=1)
 

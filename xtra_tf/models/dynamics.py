@@ -35,7 +35,7 @@ class Dynamics(tf.keras.layers.Layer):
 
     Args:
       latent_shape: (h, w, C).
-      num_actions: A of the task family.
+      num_actions: A, actions that the network knows.
       bins: of the value prefix's support.
       lstm_size: L.
       head_channels: channels left in front of the LSTM.
@@ -70,7 +70,8 @@ class Dynamics(tf.keras.layers.Layer):
       latent: <float32>[B, h, w, C].
       lstm_hidden: <float32>[B, L].
       lstm_cell: <float32>[B, L].
-      action: <int32>[B]; the network sees a plane of action / A.
+      action: <int32 or float32>[B] of 0..A - 1; the network sees a plane of
+        action / A.
       training: whether batch statistics are used (and updated).
 
     Returns:

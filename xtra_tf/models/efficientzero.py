@@ -1,10 +1,11 @@
 """EfficientZero's world model, in the sizes of EfficientZero and XTRA."""
 
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import tensorflow as tf
 
-from xtra_tf.models import representation
+from xtra_tf.models import layers, representation
+from xtra_tf.models.action_head import ActionHead
 from xtra_tf.models.dynamics import Dynamics
 from xtra_tf.models.efficientzero_config import EfficientZeroConfig
 from xtra_tf.models.initializers import Seeds
@@ -29,6 +30,10 @@ class EfficientZero(WorldModel):
   (EfficientZeroNet); XTRA `config/atari/model.py` for the larger
   representation. Modules that the official code creates and never calls do not
   exist here.
+
+  With `config.action_ids` the network is one of these actions alone, weights
+  included; actions and policy logits are translated where they enter and
+  leave.
   """
 
   def __init__(self, config: EfficientZeroConfig, seed: Optional[int] = None,
@@ -44,6 +49,9 @@ class EfficientZero(WorldModel):
     self.config = config
     self.num_actions = config.num_actions
     self.prefix_horizon = config.prefix_horizon
+    self._head: Optional[ActionHead] = None
+    if config.action_ids is not None:
+      self._head = ActionHead(config.action_ids, config.num_actions)
     seeds = Seeds(seed)
     latent_shape = config.latent_shape
     if config.has_images:
@@ -56,17 +64,22 @@ class EfficientZero(WorldModel):
           config.observation_shape[0], config.channels, seeds,
           'representation')
     self.dynamics = Dynamics(
-        latent_shape, config.num_actions, config.bins, config.lstm_size,
+        latent_shape, config.network_actions, config.bins, config.lstm_size,
         config.head_channels, config.head_hidden, seeds, 'dynamics',
         gradient_scale=config.state_gradient_scale,
         zero_initial_heads=config.zero_initial_heads)
     self.prediction = Prediction(
-        latent_shape, config.num_actions, config.bins, config.head_channels,
-        config.head_hidden, seeds, 'prediction',
+        latent_shape, config.network_actions, config.bins,
+        config.head_channels, config.head_hidden, seeds, 'prediction',
         zero_initial_heads=config.zero_initial_heads)
     self.projection = Projection(
         latent_shape, config.projection_hidden, config.projection_size,
         config.projection_head_hidden, seeds, 'projection')
+
+  @property
+  def action_ids(self) -> Optional[Tuple[int, ...]]:
+    """See the base class."""
+    return self.config.action_ids
 
   def build_variables(self) -> None:
     """Tells Keras that the model is built.
@@ -88,7 +101,7 @@ class EfficientZero(WorldModel):
       raise ValueError(f'{self.name} takes observations [B, '
                        f'{", ".join(map(str, expected))}], got '
                        f'{tuple(observation.shape)}.')
-    latent = self.representation(observation, training=training)
+    latent = self._latent(self.representation(observation, training=training))
     rows = latent.shape[0]
     if rows is None:
       rows = tf.shape(latent)[0]
@@ -101,9 +114,12 @@ class EfficientZero(WorldModel):
   def recurrent_inference(self, state: EfficientZeroState, action: tf.Tensor,
                           training: bool = False) -> ModelOutput:
     """See the base class; the state is an EfficientZeroState."""
+    if self._head is not None:
+      action = self._head.places(action)
     step = self.dynamics(state.latent, state.lstm_hidden, state.lstm_cell,
                          action, training=training)
-    state = EfficientZeroState(step.latent, step.lstm_hidden, step.lstm_cell)
+    state = EfficientZeroState(self._latent(step.latent), step.lstm_hidden,
+                               step.lstm_cell)
     return self._output(state, step.prefix_logits,
                         self._scalar(step.prefix_logits), training)
 
@@ -120,10 +136,17 @@ class EfficientZero(WorldModel):
     return self.projection(state.latent, with_head=with_head,
                            training=training)
 
+  def _latent(self, latent: tf.Tensor) -> tf.Tensor:
+    if self.config.normalize_state:
+      return layers.min_max_normalize(latent)
+    return latent
+
   def _output(self, state: EfficientZeroState, reward_logits: tf.Tensor,
               reward: tf.Tensor, training: bool) -> ModelOutput:
     policy_logits, value_logits = self.prediction(state.latent,
                                                   training=training)
+    if self._head is not None:
+      policy_logits = self._head.family_logits(policy_logits)
     return ModelOutput(
         state=state, reward=reward, value=self._scalar(value_logits),
         policy_logits=policy_logits, reward_logits=reward_logits,

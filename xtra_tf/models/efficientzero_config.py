@@ -1,7 +1,7 @@
 """Sizes of an EfficientZero network; the defaults are EfficientZero's."""
 
 import dataclasses
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.models.representation import latent_shape
@@ -20,6 +20,9 @@ class EfficientZeroConfig:
   Attributes:
     observation_shape: of a stacked observation, (H, W, S * C) or (S * D,).
     num_actions: A of the task family.
+    action_ids: ids of the actions that the network knows, in the order of its
+      policy logits; None: all. EfficientZero's networks know the minimal
+      actions of one game (`config/atari/__init__.py`, `set_game`).
     channels: of the latent; a downsampling stem has half as many.
     representation_blocks: residual blocks per stage of the representation.
     downsample: whether images shrink by 16; False keeps their resolution.
@@ -32,10 +35,16 @@ class EfficientZeroConfig:
     projection_size: of a projection.
     projection_head_hidden: hidden size of the projection's head.
     state_gradient_scale: factor of the gradient at each predicted latent.
+    normalize_state: whether each latent is brought to [0, 1]. The official code
+      has it and leaves it off. Without it latents grow along an unroll, as the
+      consistency loss sees their direction alone, so that the running
+      statistics, which all steps share, fit none of them until the network has
+      learned otherwise: in short trainings that is never.
     zero_initial_heads: whether value, prefix and policy logits start at 0.
   """
   observation_shape: Tuple[int, ...]
   num_actions: int = 18
+  action_ids: Optional[Tuple[int, ...]] = None
   channels: int = 64
   representation_blocks: int = 1
   downsample: bool = True
@@ -48,6 +57,7 @@ class EfficientZeroConfig:
   projection_size: int = 1024
   projection_head_hidden: int = 512
   state_gradient_scale: float = 0.5
+  normalize_state: bool = False
   zero_initial_heads: bool = True
 
   def __post_init__(self) -> None:
@@ -59,6 +69,9 @@ class EfficientZeroConfig:
     # JSON and gin give lists; the dataclass must stay hashable.
     for name in ('observation_shape', 'head_hidden'):
       object.__setattr__(self, name, tuple(getattr(self, name)))
+    if self.action_ids is not None:
+      object.__setattr__(self, 'action_ids', tuple(self.action_ids))
+      self._check_action_ids(self.action_ids)
     for field in dataclasses.fields(self):
       if field.type in (int, Tuple[int, ...]):
         self._check_positive(field.name)
@@ -76,6 +89,13 @@ class EfficientZeroConfig:
       raise UsageError(f'`{name}` must be made of whole numbers > 0, got '
                        f'{value!r}.')
 
+  def _check_action_ids(self, ids: Tuple[int, ...]) -> None:
+    if (not ids or len(set(ids)) != len(ids)
+        or not all(type(n) is int and 0 <= n < self.num_actions for n in ids)):
+      raise UsageError(
+          '`action_ids` must be distinct whole numbers of 0..'
+          f'{self.num_actions - 1}, at least one, or None for all, got {ids}.')
+
   def _check_downsampling(self) -> None:
     height, width, _ = self.observation_shape
     if height % _SHRINKAGE or width % _SHRINKAGE:
@@ -91,6 +111,12 @@ class EfficientZeroConfig:
   def has_images(self) -> bool:
     """Whether observations are images, and not vectors."""
     return len(self.observation_shape) == 3
+
+  @property
+  def network_actions(self) -> int:
+    """Actions that the network knows: policy logits, steps of its plane."""
+    return (self.num_actions if self.action_ids is None
+            else len(self.action_ids))
 
   @property
   def bins(self) -> int:

@@ -45,6 +45,25 @@ def flatten_channels_first(x: tf.Tensor) -> tf.Tensor:
   return tf.reshape(x, [-1, size])
 
 
+def min_max_normalize(latent: tf.Tensor) -> tf.Tensor:
+  """Brings each row to the range [0, 1].
+
+    (x - min(x)) / (max(x) - min(x)),  0 if all values are equal
+
+  with min and max over space and channels together.
+  Source: EfficientZero `core/model.py` (renormalize).
+
+  Args:
+    latent: <float32>[B, h, w, C].
+
+  Returns:
+    <float32>[B, h, w, C].
+  """
+  minimum = tf.reduce_min(latent, axis=[1, 2, 3], keepdims=True)
+  maximum = tf.reduce_max(latent, axis=[1, 2, 3], keepdims=True)
+  return tf.math.divide_no_nan(latent - minimum, maximum - minimum)
+
+
 class Convolution(tf.keras.layers.Layer):
   """3x3 with zero padding 1, or 1x1; PyTorch's initial weights."""
 

@@ -21,7 +21,7 @@ class Prediction(tf.keras.layers.Layer):
 
     Args:
       latent_shape: (h, w, C).
-      num_actions: A of the task family.
+      num_actions: A, actions that the network knows.
       bins: of the value's support.
       head_channels: channels left in front of the heads' MLPs.
       head_hidden: hidden sizes of the MLPs.

@@ -5,10 +5,11 @@ tests/conformance/world_model_suite.py; nothing else needs to change.
 """
 
 import abc
-from typing import Any
+from typing import Any, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
+from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.types import ModelOutput, Simulator
 
 
@@ -19,10 +20,40 @@ class WorldModel(tf.keras.Model, abc.ABC):
   (channel S-major: oldest frame first, colours of a frame together), or
   <float32>[B, S * D] for vectors. Actions are <int32>[B], ids of the task
   family. All functions are batched and may be traced.
+
+  A model may know some of the family's actions only. It takes no others, and
+  gives them policy logits of which a softmax makes exactly 0.
   """
 
   num_actions: int  # A, of the task family
   prefix_horizon: int  # steps after which the value prefix starts anew
+
+  @property
+  def action_ids(self) -> Optional[Tuple[int, ...]]:
+    """The actions that the model knows; None: all of 0..A - 1."""
+    return None
+
+  def check_plays(self, task: str, legal_actions: Sequence[int]) -> None:
+    """Refuses a task with legal actions that the model does not know.
+
+    Args:
+      task: name of the task.
+      legal_actions: ids of its actions.
+
+    Raises:
+      IncompatibleDataError: naming the actions of both.
+    """
+    ids = self.action_ids
+    if ids is None:
+      ids = tuple(range(self.num_actions))
+    missing = [n for n in legal_actions if n not in ids]
+    if missing:
+      raise IncompatibleDataError(
+          f'The action head of {self.name} does not fit {task}: it knows the '
+          f'{len(ids)} actions {list(ids)}, the task has the '
+          f'{len(legal_actions)} actions {list(legal_actions)}; '
+          f'{missing} are missing. Expected a model of the same task, or one '
+          'that knows all actions of the task family.')
 
   @abc.abstractmethod
   def initial_inference(self, observation: tf.Tensor,

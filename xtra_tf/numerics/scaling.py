@@ -23,6 +23,26 @@ def scale(x: tf.Tensor, epsilon: float = 0.001) -> tf.Tensor:
   return x / (tf.sqrt(tf.abs(x) + 1.) + 1.) + epsilon * x
 
 
+def scale_xtra(x: tf.Tensor, epsilon: float = 0.001) -> tf.Tensor:
+  """Compresses a scalar as XTRA's code does, which is wrong where x < 0.
+
+    h(x) = sign(x) * (sqrt(|x| + 1) - 1 + epsilon * x)
+
+  The slope's sign turns round with x, so that `unscale` makes negative numbers
+  smaller than they were: -20 becomes -19.64. For x >= 0 it is `scale`.
+  Source: XTRA `core/config.py:205-214`; EfficientZero's HEAD has `scale`,
+  `core/config.py:303-313`.
+
+  Args:
+    x: <float32>[...] in the units of the (clipped) reward.
+    epsilon: slope.
+
+  Returns:
+    <float32>[...] of the same shape.
+  """
+  return x / (tf.sqrt(tf.abs(x) + 1.) + 1.) + epsilon * tf.abs(x)
+
+
 def unscale(y: tf.Tensor, epsilon: float = 0.001) -> tf.Tensor:
   """Inverse of `scale`.
 

@@ -4,6 +4,8 @@ A support `minimum..maximum` has maximum - minimum + 1 bins, one an integer.
 Source: MuZero, appendix F; EfficientZero `core/config.py` (`phi`).
 """
 
+from typing import Callable
+
 import tensorflow as tf
 
 from xtra_tf.numerics import scaling
@@ -49,18 +51,21 @@ def expectation(logits: tf.Tensor, minimum: int, maximum: int) -> tf.Tensor:
   return tf.reduce_sum(tf.nn.softmax(logits) * bins, axis=-1)
 
 
-def scalar_to_two_hot(x: tf.Tensor, minimum: int, maximum: int) -> tf.Tensor:
+def scalar_to_two_hot(
+    x: tf.Tensor, minimum: int, maximum: int,
+    scale: Callable[[tf.Tensor], tf.Tensor] = scaling.scale) -> tf.Tensor:
   """Target distribution of a scalar: `two_hot(scale(x))`.
 
   Args:
     x: <float32>[...] in the units of the (clipped) reward.
     minimum: the lowest bin.
     maximum: the highest bin.
+    scale: of `scaling`, how large values are compressed.
 
   Returns:
     <float32>[..., maximum - minimum + 1].
   """
-  return two_hot(scaling.scale(x), minimum, maximum)
+  return two_hot(scale(x), minimum, maximum)
 
 
 def logits_to_scalar(logits: tf.Tensor, minimum: int,

@@ -1,12 +1,12 @@
 """Fills a table from an episode log."""
 
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Iterator, Mapping, NamedTuple, Optional
 
 import psutil
 
-from xtra_tf.episodes import EpisodeLog
+from xtra_tf.episodes import Episode, EpisodeLog
 from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
-from xtra_tf.replay import ReplayWriter
+from xtra_tf.replay import SegmentWriter
 
 # Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes
 # some 3.5 kB per item besides the frames, and its frames one to three times
@@ -40,7 +40,87 @@ def estimate_bytes(log: EpisodeLog, max_items: Optional[int] = None) -> int:
                       + _BYTES_PER_STORED_BYTE * log.stored_bytes))
 
 
-def load_log(log: EpisodeLog, writer: ReplayWriter,
+class MemoryNeed(NamedTuple):
+  """What a set of tables will take, and what there is; bytes."""
+  needed: int
+  available: int
+
+  def __str__(self) -> str:
+    return f'needs {_gib(self.needed)}, has {_gib(self.available)}'
+
+
+def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
+  """Whether the tables of several logs fit into memory together.
+
+  Args:
+    logs: {task: data}.
+    max_items: that a table holds at most.
+
+  Returns:
+    What is to be announced before loading.
+
+  Raises:
+    UsageError: they do not fit; each task's share is named.
+  """
+  parts = {name: estimate_bytes(log, max_items) for name, log in logs.items()}
+  need = MemoryNeed(sum(parts.values()), psutil.virtual_memory().available)
+  if need.needed > need.available:
+    shares = ', '.join(f'{name} {_gib(size)}' for name, size in parts.items())
+    raise UsageError(
+        f'The tables do not fit into memory: {need} ({shares}). Expected more '
+        f'memory, fewer tasks, or a ReplaySettings.max_size below {max_items}: '
+        'a larger set then streams through a table of that many steps.')
+  return need
+
+
+class LogStream:
+  """A log that goes through a table too small for it, over and over.
+
+  The table drops its oldest items as new ones come.
+  """
+
+  def __init__(self, log: EpisodeLog, writer: SegmentWriter):
+    """Initializes the stream; nothing is written yet.
+
+    Args:
+      log: the data; it holds at least one step.
+      writer: of the task's table; it stays open.
+    """
+    self._log = log
+    self._writer = writer
+    self._episodes: Iterator[Episode] = iter(())
+    self.steps = 0  # written so far, in all passes
+
+  @property
+  def epoch(self) -> int:
+    """Passes through the log that were completed."""
+    return self.steps // self._log.num_steps
+
+  def advance(self, steps: int,
+              progress: Optional[Callable[[int], None]] = None) -> None:
+    """Writes whole episodes until so many steps are written in all.
+
+    Args:
+      steps: that shall have been written since the beginning; the last
+        episode is not broken off.
+      progress: called with the steps written so far, after each episode.
+
+    Raises:
+      DataFileError: a record is damaged.
+      UnreachableError: the server does not accept data.
+    """
+    while self.steps < steps:
+      episode = next(self._episodes, None)
+      if episode is None:
+        self._episodes = self._log.episodes()
+        continue
+      self._writer.load(episode)
+      self.steps += int(episode.real.sum())
+      if progress is not None:
+        progress(self.steps)
+
+
+def load_log(log: EpisodeLog, writer: SegmentWriter,
              progress: Optional[Callable[[int], None]] = None) -> LoadSummary:
   """Writes all episodes of a log into a table.
 

@@ -16,10 +16,10 @@ from xtra_tf.types import ModelOutput, SearchOutput, Simulator
 class MctsPlanner(SearchSettings, Planner):
   """EfficientZero's Monte-Carlo tree search over B trees at a time.
 
-  Faults of the official tree that are put right here: the range of Q uses each
-  node's true parent, root values are not drawn towards 0 by a visit that never
-  was, and equal scores are decided by a seed. See `SearchSettings` for the
-  numbers.
+  Faults of the official tree are put right by default: the range of Q uses each
+  node's true parent (`min_max_reward`), root values are not drawn towards 0 by
+  a visit that never was (`root_value_divisor`), and equal scores are decided by
+  a seed. See `SearchSettings` for these and for the numbers.
   """
   compile_search: bool = True  # with XLA
 

@@ -37,6 +37,12 @@ def sanitize_number(priority: float) -> float:
                        SMALLEST, LARGEST))
 
 
+def sanitize_array(priority: np.ndarray) -> np.ndarray:
+  """`sanitize` of an array, <float64>[...], without a tensor."""
+  p = np.asarray(priority, np.float64)
+  return np.clip(np.where(np.isfinite(p), p, SMALLEST), SMALLEST, LARGEST)
+
+
 def update_priorities(client: reverb.TFClient, tables: Sequence[str],
                       info: SampleInfo, priority: tf.Tensor) -> None:
   """Gives the items of a batch their new priorities; may be in a tf.function.

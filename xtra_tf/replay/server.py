@@ -58,7 +58,8 @@ class ReplayServer:
   """A Reverb server inside this process."""
 
   def __init__(self, tables: Sequence[TableSpec], window: WindowSpec,
-               port: Optional[int] = None):
+               port: Optional[int] = None,
+               others: Sequence[reverb.Table] = ()):
     """Starts the server and checks that it serves what was asked for.
 
     Args:
@@ -66,6 +67,7 @@ class ReplayServer:
       window: the items of all tables.
       port: to listen on; a free one if left out. Reverb listens on every
         network interface.
+      others: tables that are served besides and are no task's.
 
     Raises:
       UnreachableError: the port is taken, or the server does not answer.
@@ -82,7 +84,8 @@ class ReplayServer:
     self._address = f'localhost:{port}'
     self._port = port
     self._tf_client: Optional[reverb.TFClient] = None
-    self._server = reverb.Server([s.table(window) for s in tables], port=port)
+    self._server = reverb.Server(
+        [*(s.table(window) for s in tables), *others], port=port)
     try:
       self._check(tables, window)
     except Exception:

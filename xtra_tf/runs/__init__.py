@@ -17,7 +17,7 @@ from xtra_tf.runs.manifest import (
 )
 from xtra_tf.runs.metrics import MetricsWriter, read_metrics
 from xtra_tf.runs.progress import StageProgress
-from xtra_tf.runs.run_directory import RunDirectory
+from xtra_tf.runs.run_directory import RunDirectory, run_of_stage
 from xtra_tf.runs.run_lock import RunLock
 from xtra_tf.runs.settings import SettingChange, compare_settings
 from xtra_tf.runs.stage_directory import StageDirectory
@@ -28,5 +28,5 @@ __all__ = [
     'StageDirectory', 'StageProgress', 'as_storage_error', 'check_free_space',
     'compare_settings', 'format_bytes', 'make_folder', 'newest_manifest',
     'read_incidents', 'read_json', 'read_metrics', 'record_incident',
-    'storage_error', 'sweep_orphans', 'write_bytes', 'write_json',
-    'write_manifest']
+    'run_of_stage', 'storage_error', 'sweep_orphans', 'write_bytes',
+    'write_json', 'write_manifest']

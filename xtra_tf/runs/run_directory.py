@@ -95,6 +95,24 @@ class RunDirectory:
     return StageDirectory(os.path.join(self.path, name, folder_name(task)),
                           f'{name}/{task}', digest)
 
+  def stage_name(self, path: str) -> str:
+    """The name of the stage in a folder, with the task's true name.
+
+    Args:
+      path: a folder two levels below the run's at most.
+
+    Returns:
+      E.g. `student`, `finetune/tiny:catch`; the relative path for a folder that
+      the record does not know.
+    """
+    relative = os.path.relpath(os.path.realpath(path),
+                               os.path.realpath(self.path))
+    for name in self.record['stages']:
+      kind, _, task = name.partition('/')
+      if relative == os.path.join(kind, *([folder_name(task)] if task else [])):
+        return name
+    return relative
+
   def begin(self, settings: Mapping[str, str], *, seed: int, command: str,
             accept_changes: bool = False) -> None:
     """Begins a run, or goes on with it. The run's lock must be held.
@@ -198,6 +216,21 @@ class RunDirectory:
           self.run_json, f'has format {record["format"]}, expected {_FORMAT}.',
           hint='Use the version of xtra_tf that began the run.')
     return record
+
+
+def run_of_stage(path: str) -> Optional[RunDirectory]:
+  """The run that a stage's folder belongs to; None if there is no run.json.
+
+  Args:
+    path: `<root_dir>/<stage>` or `<root_dir>/<stage>/<task>`.
+  """
+  folder = os.path.realpath(path)
+  for _ in range(2):
+    folder = os.path.dirname(folder)
+    directory = RunDirectory(folder)
+    if os.path.isfile(directory.run_json):
+      return directory
+  return None
 
 
 def _new_id() -> str:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from xtra_tf import types
 from xtra_tf.errors import UsageError
 from xtra_tf.numerics import returns
+from xtra_tf.targets.settings import DEFAULT_SETTINGS, TargetSettings
 
 TargetsFn = Callable[[types.Unroll], types.Targets]
 
@@ -25,11 +26,13 @@ class UnrollGeometry:
     unroll_steps: K.
     td_steps: n, the most rewards that a value target sums up.
     discount: factor per agent step.
+    settings: what is made of ends.
   """
   stack: int
   unroll_steps: int
   td_steps: int
   discount: float
+  settings: TargetSettings = DEFAULT_SETTINGS
 
   def __post_init__(self) -> None:
     """Refuses impossible numbers with a UsageError."""
@@ -64,8 +67,9 @@ class UnrollGeometry:
 class WindowEnds(NamedTuple):
   """Where the episode segment of each window ends. M = K + n."""
   steps: tf.Tensor  # <int32>[B] actions from the anchor to the end, 0..M
-  final: tf.Tensor  # <bool>[B] nothing follows: game over or a life lost
-  reward: tf.Tensor  # <float32>[B, M] 0 past the end
+  final: tf.Tensor  # <bool>[B] nothing follows: game over, a life lost
+  reward: tf.Tensor  # <float32>[B, M] 0 past the end of the life
+  own_reward: tf.Tensor  # <float32>[B, M] 0 past the end, of a block too
 
 
 def find_ends(unroll: types.Unroll, geometry: UnrollGeometry) -> WindowEnds:
@@ -73,7 +77,13 @@ def find_ends(unroll: types.Unroll, geometry: UnrollGeometry) -> WindowEnds:
 
   State `steps` is the last that was observed. A segment that ends by a
   truncation, or where the data are cut, is not final: its last state has a
-  value. A window inside of a segment ends in state M, likewise not final.
+  value; unless the settings say that it is like a game over. A window inside of
+  a segment ends in state M, not final either way.
+
+  A row that is flagged truncated although a real one follows is the last of a
+  block, into which the official code cuts its histories (see ReplayWriter); it
+  ends the window like a game over, only that values see the rewards behind it.
+  Source: EfficientZero `core/reanalyze_worker.py:81-90,368-376`.
 
   Args:
     unroll: a batch.
@@ -83,17 +93,24 @@ def find_ends(unroll: types.Unroll, geometry: UnrollGeometry) -> WindowEnds:
     The ends.
   """
   first, last = geometry.anchor, geometry.anchor + geometry.num_states - 1
-  def column(name: str) -> tf.Tensor:
-    return unroll.scalars[:, first:last, types.SCALARS.index(name)]
+  def column(name: str, later: int = 0) -> tf.Tensor:
+    return unroll.scalars[:, first + later:last + later,
+                          types.SCALARS.index(name)]
+  block_ends = column('truncated') * column('real', later=1)
   ended = tf.maximum(column('terminal'), column('life_loss'))
+  if geometry.settings.truncation == 'terminal':
+    # Where data break off, the row before is stored as truncated.
+    ended = tf.maximum(ended, column('truncated') - block_ends)
   # Rows belong to the segment up to the first that is not real, or that ends
   # it; whatever comes after is another life's, or padding.
   lived = (tf.math.cumprod(column('real'), axis=1)
            * tf.math.cumprod(1. - ended, axis=1, exclusive=True))
-  final = lived * ended
-  return WindowEnds(steps=tf.cast(tf.reduce_sum(lived, axis=1), tf.int32),
+  own = lived * tf.math.cumprod(1. - block_ends, axis=1, exclusive=True)
+  final = own * tf.maximum(ended, block_ends)
+  return WindowEnds(steps=tf.cast(tf.reduce_sum(own, axis=1), tf.int32),
                     final=tf.reduce_any(final > 0., axis=1),
-                    reward=lived * column('reward'))
+                    reward=lived * column('reward'),
+                    own_reward=own * column('reward'))
 
 
 def make_targets(unroll: types.Unroll, geometry: UnrollGeometry,
@@ -106,9 +123,10 @@ def make_targets(unroll: types.Unroll, geometry: UnrollGeometry,
 
   with h = min(td_steps, actions from k to the end). After a final state (game
   over, life lost) value targets are 0 and prefixes stay constant, and both
-  are trained: the end is absorbing. Its own value is 0 as well, whatever
-  `state_value` says. Before any other end the bootstrap moves to the last
-  observed state, and states after it have no targets.
+  are trained: the end is absorbing; unless the settings mask what is behind it.
+  Its own value is 0 as well, whatever `state_value` says. Before any other end
+  the bootstrap moves to the last observed state, and states after it have no
+  targets.
   Source: EfficientZero `core/reanalyze_worker.py`; consistency masks as in
   `core/train.py`.
 
@@ -136,7 +154,7 @@ def make_targets(unroll: types.Unroll, geometry: UnrollGeometry,
   return types.Targets(
       value=value,
       value_prefix=returns.value_prefixes(
-          ends.reward[:, :geometry.unroll_steps]),
+          ends.own_reward[:, :geometry.unroll_steps]),
       policy=distribution * policy_mask[..., tf.newaxis],
       value_mask=value_mask,
       value_prefix_mask=value_mask[:, 1:],
@@ -158,8 +176,43 @@ def _values(ends: WindowEnds, geometry: UnrollGeometry,
   # Chosen and not multiplied: what stands past the end may be anything.
   bootstrap = tf.where(ended, 0., bootstrap)
   # Past an end that is not final there is no target.
-  known = final | (step <= ends.steps[:, tf.newaxis])
+  known = step <= ends.steps[:, tf.newaxis]
+  if geometry.settings.past_the_end == 'absorbing':
+    known = final | known
   bootstrap = tf.where(known, bootstrap, 0.)
-  value = returns.n_step_values(ends.reward, bootstrap, taken,
+  # At the end of a block the sum has all its rewards and no bootstrap.
+  counted = tf.where(ended & (left > 0), td_steps[:, tf.newaxis], taken)
+  value = returns.n_step_values(ends.reward, bootstrap, counted,
                                 geometry.discount)
   return value, tf.cast(known, tf.float32)
+
+
+def root_value_targets(unroll: types.Unroll, geometry: UnrollGeometry,
+                       root_value: tf.Tensor) -> tf.Tensor:
+  """Value targets of XTRA's offline rows, which count the next rewards twice.
+
+    value[k] = root_value[k] + sum_{j < h} g^j * r[k + j]
+
+  with h = min(n, actions from k to the end of the life), and 0 from a final
+  state on.
+  Source: XTRA `core/game_detach.py:208-219`, literally; `make_targets` has the
+  right form and the masks.
+
+  Args:
+    unroll: a batch.
+    geometry: how to read it.
+    root_value: <float32>[B, K + 1] of each state's own search.
+
+  Returns:
+    <float32>[B, K + 1]; 0 where there is no target.
+  """
+  ends = find_ends(unroll, geometry)
+  step = tf.range(geometry.unroll_steps + 1)[tf.newaxis]
+  left = ends.steps[:, tf.newaxis] - step
+  # The last state of a segment that is not final was seen, and has a value.
+  known = (left > 0) | ((left == 0) & ~ends.final[:, tf.newaxis])
+  # Rewards past the end of the life are 0; those past a block's count.
+  rewards = returns.n_step_values(
+      ends.reward, tf.zeros_like(root_value),
+      tf.where(left > 0, geometry.td_steps, 0), geometry.discount)
+  return rewards + tf.where(known, root_value, 0.)

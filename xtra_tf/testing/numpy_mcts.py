@@ -2,8 +2,9 @@
 
 The slow, obvious twin of the batched search, for tabular worlds. It follows the
 official tree (EfficientZero `core/ctree/cnode.cpp`, `core/mcts.py`) node by
-node in float32, with three faults put right: the range of Q uses each node's
-true parent, the root has no visit of its own, and ties can be reproduced.
+node in float32. Three of its faults are put right unless the constants say
+otherwise: the range of Q uses each node's true parent, the root has no visit of
+its own, and ties can be reproduced.
 """
 
 import dataclasses
@@ -24,12 +25,14 @@ class SearchConstants:
   pb_c_base: float = 19652.
   pb_c_init: float = 1.25
   value_delta_max: float = 0.01
+  min_max_reward: str = 'parent'  # or 'previous_node'
+  root_value_divisor: str = 'simulations'  # or 'simulations_plus_one'
 
 
 class SearchResult(NamedTuple):
   """What the twin returns of one tree."""
   visit_counts: np.ndarray  # <int>[A]
-  root_value: float  # sum of the values backed up / num_simulations
+  root_value: float  # sum of the values backed up / divisor
   max_depth: int
   mean_depth: float
 
@@ -92,9 +95,10 @@ class NumpyTree:
     visits = np.zeros(len(self.root.prior), np.int64)
     for action, child in self.root.children.items():
       visits[action] = child.visit_count
+    divisor = self._constants.num_simulations + (
+        self._constants.root_value_divisor == 'simulations_plus_one')
     return SearchResult(
-        visits,
-        float(self.root.value_sum / _F(self._constants.num_simulations)),
+        visits, float(self.root.value_sum / _F(divisor)),
         max(self._leaf_depths), float(np.mean(self._leaf_depths)))
 
   def reward(self, parent: Node, child: Node) -> np.float32:
@@ -178,13 +182,31 @@ class NumpyTree:
                 self._softmax(self._world.policy_logits[state]))
 
   def _update_min_max(self) -> None:
+    if self._constants.min_max_reward == 'parent':
+      values = self._true_values()
+    else:
+      values = self._stale_values()
+    self.minimum, self.maximum = min(values), max(values)
+
+  def _true_values(self) -> List[np.float32]:
     values, open_nodes = [], [self.root]
     while open_nodes:
       node = open_nodes.pop()
       for child in node.children.values():
         values.append(self.q_value(node, child))
         open_nodes.append(child)
-    self.minimum, self.maximum = min(values), max(values)
+    return values
+
+  def _stale_values(self) -> List[np.float32]:
+    """The official walk: whatever was met before stands for the parent."""
+    values, stack, before = [], [self.root], self.root
+    while stack:
+      node = stack.pop()
+      if node is not self.root:
+        values.append(self.q_value(before, node))
+      stack.extend(node.children[action] for action in sorted(node.children))
+      before = node
+    return values
 
   def _softmax(self, logits: np.ndarray) -> np.ndarray:
     prior = np.zeros(len(logits), _F)

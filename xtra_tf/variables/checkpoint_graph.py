@@ -7,6 +7,7 @@ one more layer keeps that layer's random weights. Here everything must match.
 import collections
 from typing import Any, Deque, Dict, List, Mapping, Set, Tuple
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -23,7 +24,7 @@ class _Saved:
   def __init__(self, prefix: str):
     self.prefix = prefix
     try:
-      reader = tf.train.load_checkpoint(prefix)
+      self._reader = reader = tf.train.load_checkpoint(prefix)
       text = reader.get_tensor(_GRAPH_KEY)
       self._shapes = reader.get_variable_to_shape_map()
       self._dtypes = reader.get_variable_to_dtype_map()
@@ -58,6 +59,15 @@ class _Saved:
         return key, _kind(self._dtypes[key], self._shapes[key])
     return '', ''
 
+  def value(self, node: int) -> np.ndarray:
+    """The content of a variable's node."""
+    key, _ = self.tensor(node)
+    try:
+      return np.asarray(self._reader.get_tensor(key))
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError) as error:
+      raise CheckpointError(f'{self.prefix} cannot be read at {key}: '
+                            f'{_first_line(error)}.') from error
+
   def tensors_below(self, node: int) -> Dict[int, str]:
     """All nodes with a tensor at or below a node, {node: key}."""
     seen, queue, found = {node}, [node], {}
@@ -71,6 +81,27 @@ class _Saved:
           seen.add(child)
           queue.append(child)
     return found
+
+
+def tensors_below(prefix: str, path: str) -> Dict[str, np.ndarray]:
+  """The variables of one object of a checkpoint, read from the file.
+
+  Args:
+    prefix: of the checkpoint.
+    path: of the object, e.g. `agent`; one that has variables as children.
+
+  Returns:
+    {name of the child: array}; empty if the checkpoint has no such object.
+
+  Raises:
+    CheckpointError: the checkpoint cannot be read.
+  """
+  saved = _Saved(prefix)
+  if path.split('/')[0] not in saved.children(0):
+    return {}
+  children = saved.children(saved.find(path))
+  return {name: saved.value(node) for name, node in children.items()
+          if saved.tensor(node)[0]}
 
 
 def check_fits(prefix: str, objects: Mapping[str, Any]) -> None:

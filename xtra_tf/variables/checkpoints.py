@@ -6,9 +6,10 @@ train/checkpoints/ckpt-<step>.*, train/manifests/<step>.json.
 
 import os
 import re
-from typing import Any, Dict, Mapping, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 from absl import logging
+import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import CheckpointError
@@ -27,7 +28,11 @@ from xtra_tf.runs.manifest import (
   save_files,
   verified_manifest,
 )
-from xtra_tf.variables.checkpoint_graph import check_fits, named_variables
+from xtra_tf.variables.checkpoint_graph import (
+  check_fits,
+  named_variables,
+  tensors_below,
+)
 from xtra_tf.variables.model_description import (
   load_model_description,
   save_model_description,
@@ -35,6 +40,8 @@ from xtra_tf.variables.model_description import (
 
 # Where TF-Agents' Learner keeps the model of a WorldModelAgent.
 _MODEL_PATH = 'agent/world_model'
+# Where tensors travel that belong to the model's origin and not to the model.
+_UNPLACED_PATH = 'unplaced'
 _PREFIX = re.compile(r'ckpt-(\d+)(\.index)?')
 
 
@@ -120,8 +127,25 @@ def restore_world_model(model: WorldModel, path: str) -> CheckpointInfo:
   return info
 
 
+def read_unplaced(info: CheckpointInfo) -> Dict[str, np.ndarray]:
+  """The tensors that `save_world_model` was given beside the model.
+
+  Args:
+    info: of `resolve_checkpoint`.
+
+  Returns:
+    {name: array}; empty if there were none.
+
+  Raises:
+    CheckpointError: the checkpoint cannot be read.
+  """
+  return tensors_below(info.prefix, _UNPLACED_PATH)
+
+
 def save_world_model(model: WorldModel, directory: str,
-                     description: Mapping[str, Any], step: int = 0) -> str:
+                     description: Mapping[str, Any], step: int = 0,
+                     unplaced: Optional[Mapping[str, np.ndarray]] = None
+                     ) -> str:
   """Writes a model as a checkpoint of its own, of the form of a stage.
 
   Args:
@@ -129,6 +153,8 @@ def save_world_model(model: WorldModel, directory: str,
     directory: where to; made if need be, and free of other checkpoints.
     description: of the model, as in model.json.
     step: gradient steps that it has been trained for.
+    unplaced: {name: array} that shall travel with the model untouched, for
+      `read_unplaced`.
 
   Returns:
     The directory.
@@ -148,7 +174,11 @@ def save_world_model(model: WorldModel, directory: str,
   make_folder(stage.checkpoints)
   save_model_description(directory, description)
   with as_storage_error(stage.checkpoints):
-    _as_saved(model).write(os.path.join(stage.checkpoints, f'ckpt-{step}'))
+    checkpoint = _as_saved(model)
+    if unplaced:
+      setattr(checkpoint, _UNPLACED_PATH, tf.train.Checkpoint(
+          **{name: tf.Variable(array) for name, array in unplaced.items()}))
+    checkpoint.write(os.path.join(stage.checkpoints, f'ckpt-{step}'))
   files = describe_files(stage.checkpoints, save_files(stage.checkpoints)[step])
   write_manifest(stage.manifests, Manifest(step=step, env_steps=0, files=files))
   return directory

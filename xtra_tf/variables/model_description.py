@@ -19,6 +19,9 @@ def save_model_description(stage_dir: str,
                            description: Mapping[str, Any]) -> str:
   """Writes model.json; where there is one already, it must say the same.
 
+  The fidelity profile says how a model is trained, not what it is: a run that
+  goes on with another one has the newer name.
+
   Args:
     stage_dir: the stage's folder, made if need be.
     description: JSON-able; as `world_model.description()`, and more.
@@ -34,12 +37,15 @@ def save_model_description(stage_dir: str,
   if os.path.exists(path):
     # Tuples come back from JSON as lists.
     new = json.loads(json.dumps(description))
-    changes = _changes('', load_model_description(stage_dir), new)
+    old = load_model_description(stage_dir)
+    changes = _changes('', {**old, 'profile': new.get('profile')}, new)
     if changes:
       lines = '\n'.join(f'  {change}' for change in changes)
       raise CheckpointError(
           f'{path} describes another model:\n{lines}\nExpected the same model '
           'as before. Take the settings back, or choose another folder.')
+    if old != new:
+      write_json(path, new)
     return path
   make_folder(stage_dir)
   write_json(path, dict(description))

@@ -11,7 +11,7 @@ from tf_agents.metrics import py_metrics
 from tf_agents.policies import py_tf_eager_policy, tf_policy
 
 from xtra_tf.episodes import EpisodeLogWriter
-from xtra_tf.replay import ReplayWriter
+from xtra_tf.replay import SegmentWriter
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame, env_steps_of
 
 RECENT_GAMES = 10  # games whose mean return the progress display shows
@@ -22,14 +22,16 @@ class Collector:
 
   The first `warm_up_steps` environment steps are played by `warm_up_policy`
   where there is one (EfficientZero from scratch: at random), all others by
-  `policy`.
+  `policy`. What the warm-up's policy says of itself is no policy target, unless
+  `warm_up_has_targets`: EfficientZero stores equal visits of all actions
+  (`core/selfplay_worker.py:291-296`).
   """
 
   def __init__(self, environment: py_environment.PyEnvironment,
                policy: tf_policy.TFPolicy, logs: Sequence[EpisodeLogWriter],
-               tables: Sequence[ReplayWriter], stack: int,
+               tables: Sequence[SegmentWriter], stack: int,
                warm_up_policy: Optional[tf_policy.TFPolicy] = None,
-               warm_up_steps: int = 0):
+               warm_up_steps: int = 0, warm_up_has_targets: bool = False):
     self._environment = environment
     self._games: List[FinishedGame] = []
     self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
@@ -38,6 +40,7 @@ class Collector:
     self._policy = policy
     self._warm_up_policy = warm_up_policy
     self._warm_up_steps = warm_up_steps
+    self._warm_up_has_targets = warm_up_has_targets
     slots = environment.batch_size
     self._metrics = [
         py_metrics.AverageReturnMetric(
@@ -115,6 +118,7 @@ class Collector:
       state = dict(state, frames=tf.constant(self._recorder.frames))
     self._acting, self._policy_state = acting, state
     self._recorder.searching = not warming_up
+    self._recorder.has_targets = not warming_up or self._warm_up_has_targets
 
   def _driver(self) -> py_driver.PyDriver:
     """One driver per policy; each run is a single batched step."""

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLogWriter, StepRow
-from xtra_tf.replay import ReplayWriter
+from xtra_tf.replay import SegmentWriter
 
 
 class FinishedGame(NamedTuple):
@@ -30,18 +30,19 @@ class EpisodeRecorder:
   """
 
   def __init__(self, logs: Sequence[EpisodeLogWriter],
-               tables: Sequence[ReplayWriter], stack: int, env_steps: int,
+               tables: Sequence[SegmentWriter], stack: int, env_steps: int,
                on_game: Optional[Callable[[FinishedGame], None]] = None):
     """Initializes the recorder.
 
     Args:
       logs: one episode log writer per slot.
-      tables: one replay writer per slot, in the same order.
+      tables: one replay writer per slot, in the same order; none: the log is
+        all that is written.
       stack: number of stacked frames, for `frames`.
       env_steps: real environment steps that the log holds already.
       on_game: called with every game that ends.
     """
-    if len(logs) != len(tables):
+    if tables and len(logs) != len(tables):
       raise ValueError(f'One table writer per log, got {len(logs)} logs and '
                        f'{len(tables)} table writers.')
     self._logs = list(logs)
@@ -50,6 +51,9 @@ class EpisodeRecorder:
     self.env_steps = env_steps
     # Whether the policy at work searches; one at random does not.
     self.searching = True
+    # Whether its visits are stored as a policy target; without a search they
+    # are those of a policy that is known, e.g. the uniform one.
+    self.has_targets = True
     self._transition: Any = None
     slots = len(logs)
     self._row = [0] * slots
@@ -133,7 +137,7 @@ class EpisodeRecorder:
         real=real,
         root_value=float(action_step.info['root_value'][slot]),
         bootstrap_value=0.0,
-        has_search=self.searching and real,
+        has_search=self.has_targets and real,
         env_step=self.env_steps)
     self._append(slot, row)
     if real:
@@ -159,7 +163,8 @@ class EpisodeRecorder:
   def _append(self, slot: int, row: StepRow) -> None:
     number = self._logs[slot].next_episode
     self._logs[slot].append(row)
-    self._tables[slot].append(row, number, self._row[slot])
+    if self._tables:
+      self._tables[slot].append(row, number, self._row[slot])
     self._row[slot] += 1
 
   def _end_game(self, slot: int, kind: str) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import Episode, EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.errors import DataFileError
 from xtra_tf.numerics import observations
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.types import ModelOutput, SearchOutput
@@ -91,24 +92,34 @@ class TeacherPass:
     self._look = look
 
   def run(self, log: EpisodeLog, writer: EpisodeLogWriter,
-          progress: Optional[Callable[[int], None]] = None
-          ) -> TeacherPassSummary:
+          progress: Optional[Callable[[int], None]] = None,
+          done: Optional[EpisodeLog] = None) -> TeacherPassSummary:
     """Writes the targets of all episodes.
+
+    What is written does not depend on whether, or where, a pass was broken off:
+    the searches' seeds count the batches of the episodes that were done.
 
     Args:
       log: the task's data.
-      writer: of a new overlay log.
+      writer: of the overlay log.
       progress: called with the rows done so far.
+      done: the overlay as an interrupted pass has left it, of whole episodes
+        (`EpisodeLogWriter(drop_open=True)`); None: it is new.
 
     Returns:
-      What was seen.
+      What was seen, in this session and before it.
+
+    Raises:
+      DataFileError: `done` is damaged, or of other episodes.
     """
+    self._batches = 0
     rows, agreed, real_rows, values = 0, 0.0, 0, 0.0
-    for episode, targets in self._episodes(log):
-      writer.begin_episode(episode.number)
-      for row in range(len(episode.real)):
-        writer.append(_overlay_row(episode, targets, row))
-      writer.end_episode(episode.end)
+    for episode, targets, is_new in self._episodes(log, done):
+      if is_new:
+        writer.begin_episode(episode.number)
+        for row in range(len(episode.real)):
+          writer.append(_overlay_row(episode, targets, row))
+        writer.end_episode(episode.end)
       real = episode.real.astype(bool)
       rows += len(real)
       real_rows += int(real.sum())
@@ -120,15 +131,22 @@ class TeacherPass:
     return TeacherPassSummary(rows, agreed / max(real_rows, 1),
                               values / max(real_rows, 1))
 
-  def _episodes(self, log: EpisodeLog
-                ) -> Iterator[tuple[Episode, TeacherTargets]]:
-    for episode in log.episodes():
+  def _episodes(self, log: EpisodeLog, done: Optional[EpisodeLog]
+                ) -> Iterator[tuple[Episode, TeacherTargets, bool]]:
+    """Each episode, its targets, and whether they are yet to be written."""
+    earlier = 0
+    if done is not None:
+      for episode, found in zip(log.episodes(), done.episodes()):
+        earlier += 1
+        self._batches += -(-len(episode.real) // self._batch_size)
+        yield episode, _found_targets(episode, found, done), False
+    for episode in log.episodes(start=earlier):
       frames = stacks_of(episode, self._task.stack)
       parts: List[TeacherTargets] = []
       for begin in range(0, len(frames), self._batch_size):
         parts.append(self._search(frames[begin:begin + self._batch_size]))
       yield episode, TeacherTargets(
-          *(np.concatenate(columns) for columns in zip(*parts)))
+          *(np.concatenate(columns) for columns in zip(*parts))), True
 
   def _search(self, frames: np.ndarray) -> TeacherTargets:
     """One batch; the last one is filled up, and the filling thrown away."""
@@ -138,6 +156,21 @@ class TeacherPass:
     self._batches += 1
     found = self._look(tf.constant(np.concatenate([frames, fill])), seed)
     return TeacherTargets(*(column.numpy()[:count] for column in found))
+
+
+def _found_targets(episode: Episode, found: Episode,
+                   done: EpisodeLog) -> TeacherTargets:
+  """An earlier session's word on an episode."""
+  if found.number != episode.number or not np.array_equal(
+      found.action, episode.action):
+    raise DataFileError(
+        done.directory, f'expected targets for episode {episode.number} of '
+        f'{len(episode.action)} rows, found episode {found.number} of '
+        f'{len(found.action)}, or other actions in it.',
+        hint='Delete the folder; the teacher then goes over its data anew.')
+  assert found.search is not None and found.root_value is not None
+  assert found.bootstrap_value is not None
+  return TeacherTargets(found.search, found.root_value, found.bootstrap_value)
 
 
 def _overlay_row(episode: Episode, targets: TeacherTargets,

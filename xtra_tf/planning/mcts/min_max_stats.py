@@ -15,9 +15,8 @@ def over_edges(q_value: tf.Tensor, exists: tf.Tensor) -> MinMaxStats:
   """The range over all edges that exist.
 
   It is taken afresh from the present values: a Q that an edge once had and has
-  no longer does not count. EfficientZero's `update_tree_q`
-  (`core/ctree/cnode.cpp`) does the same, but takes the parent's prefix from
-  whatever node it visited before; here each Q has its true parent's.
+  no longer does not count, as in EfficientZero's `update_tree_q`
+  (`core/ctree/cnode.cpp:256-284`), whose Q are those of `stale_rewards`.
 
   Args:
     q_value: <float32>[M, B], one edge above each node.

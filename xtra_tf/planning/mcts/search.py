@@ -8,7 +8,12 @@ from typing import Any, NamedTuple, Tuple
 
 import tensorflow as tf
 
-from xtra_tf.planning.mcts import action_selection, min_max_stats, root_noise
+from xtra_tf.planning.mcts import (
+  action_selection,
+  min_max_stats,
+  root_noise,
+  stale_rewards,
+)
 from xtra_tf.planning.mcts import tree as trees
 from xtra_tf.planning.mcts.action_selection import Edges
 from xtra_tf.planning.mcts.settings import SearchSettings
@@ -48,7 +53,7 @@ def search(root: ModelOutput, legal_actions: tf.Tensor, noise: tf.Tensor,
   visits = trees.at_children(tree.visits, tree.children[trees.ROOT])
   return SearchOutput(
       target=visits,
-      root_value=tree.value_sum[trees.ROOT] / settings.num_simulations,
+      root_value=tree.value_sum[trees.ROOT] / settings.root_visits,
       statistics=_statistics(tree, visits, prior))
 
 
@@ -85,9 +90,12 @@ def _descend(tree: Tree, legal_actions: tf.Tensor, simulation: tf.Tensor,
              seed: tf.Tensor, settings: SearchSettings) -> _Descent:
   """Follows the best actions until each tree has met one without a node."""
   q_value = trees.edge_q_values(tree, settings.discount)
+  ranged = q_value
+  if settings.min_max_reward == 'previous_node':
+    ranged = stale_rewards.edge_q_values(tree, settings.discount)
   exists = tree.visits > 0.
   # There is no edge above the root.
-  stats = min_max_stats.over_edges(q_value[1:], exists[1:])
+  stats = min_max_stats.over_edges(ranged[1:], exists[1:])
   exploration = tf.constant(action_selection.exploration_table(
       settings.num_simulations, settings.pb_c_base, settings.pb_c_init))
 

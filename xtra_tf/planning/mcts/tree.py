@@ -23,6 +23,7 @@ class Tree(NamedTuple):
   # <float32>[M, B] what a child's value prefix starts from: the node's own
   # prefix, or 0 where the prefix starts anew.
   prefix_base: tf.Tensor
+  value_prefix: tf.Tensor  # <float32>[M, B] the model's, at the node
   reward: tf.Tensor  # <float32>[M, B] of the edge from the parent
   depth: tf.Tensor  # <int32>[M, B]
   parent: tf.Tensor  # <int32>[M, B], NO_PARENT at the root
@@ -71,6 +72,7 @@ def from_root(root: ModelOutput, prior: tf.Tensor, num_nodes: int) -> Tree:
   return Tree(
       state=tf.nest.map_structure(with_room, root.state),
       prefix_base=with_room(root.reward),
+      value_prefix=with_room(root.reward),
       reward=zeros,
       depth=no_integers,
       parent=with_room(tf.fill([num_trees], NO_PARENT)),
@@ -137,6 +139,7 @@ def add_node(tree: Tree, node: tf.Tensor, parent: tf.Tensor, action: tf.Tensor,
       state=tf.nest.map_structure(put, tree.state, output.state),
       prefix_base=put(tree.prefix_base,
                       tf.where(prefix_restarts, 0., output.reward)),
+      value_prefix=put(tree.value_prefix, output.reward),
       reward=put(tree.reward, reward),
       depth=put(tree.depth, at_nodes(tree.depth, parent) + 1),
       parent=put(tree.parent, parent),

@@ -1,0 +1,111 @@
+r"""Plays evaluation games with any checkpoint, and writes down the scores.
+
+Examples:
+  python -m launchers.evaluate --checkpoint=runs/demo/student --task=Krull
+  python -m launchers.evaluate --checkpoint=runs/imported --task=Alien \
+      --video=alien.mp4
+  python -m launchers.evaluate --checkpoint=runs/demo/finetune/DemonAttack \
+      --task=DemonAttack --episodes=8 --num_simulations=16 --output=quick.jsonl
+
+The protocol is the official one: 32 whole games from the seeds 0 to 31, which
+no run's seed changes, at most 27 000 agent steps each, the action with most
+visits, no noise. The search is that of the checkpoint's run or profile. The
+last line that it prints is the path of the results.
+"""
+
+import sys
+from typing import Any
+
+from absl import flags
+
+from launchers import gin_flags, program
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(gin_flags)
+
+_CHECKPOINT = flags.DEFINE_string(
+    'checkpoint', None, 'Folder of a checkpoint or of a stage (its newest '
+    'save), or one save, .../train/checkpoints/ckpt-<step>.')
+_TASK = flags.DEFINE_string('task', None, 'What is played, e.g. Alien.')
+_EPISODES = flags.DEFINE_integer(
+    'episodes', None, 'Games, all played at once; 32 if not given.',
+    lower_bound=1)
+_NUM_SIMULATIONS = flags.DEFINE_integer(
+    'num_simulations', None, 'Simulations of a search; as trained if not '
+    'given.', lower_bound=1)
+_CODEC = flags.DEFINE_enum(
+    'codec', None, ['lossless', 'jpeg'], 'What observations go through; as '
+    'trained if not given (official weights: jpeg).')
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'File that the results are added to. If not given: '
+    'eval/results.jsonl of --root_dir, of the run that the checkpoint is in, '
+    'or in its own folder.')
+_VIDEO = flags.DEFINE_string(
+    'video', None, 'File for a video of the game with the median score, .mp4 '
+    'or .gif.')
+
+
+def main() -> int:
+  """Evaluates, and says what was found."""
+  checkpoint = program.require('checkpoint', _CHECKPOINT.value,
+                               'runs/demo/student')
+  task = program.require('task', _TASK.value, 'Alien')
+  if not FLAGS.debug:
+    program.hide_native_output()
+  from xtra_tf.evaluation import results
+  from xtra_tf.experiments import checkpoint_evaluation
+  from xtra_tf.runs import StageProgress
+  if _VIDEO.value:
+    from xtra_tf.evaluation import video
+    video.check_video(_VIDEO.value)
+  evaluation = checkpoint_evaluation.prepare(
+      checkpoint, task, gin_files=FLAGS.gin_file,
+      gin_bindings=FLAGS.gin_bindings, episodes=_EPISODES.value,
+      num_simulations=_NUM_SIMULATIONS.value, codec=_CODEC.value,
+      root_dir=FLAGS.root_dir, output=_OUTPUT.value)
+  with StageProgress(f'Evaluation: {task}', unit='episodes',
+                     total=evaluation.settings.episodes) as progress:
+    result = evaluation.play(progress.update)
+  _show(evaluation, result)
+  if _VIDEO.value:
+    made = video.write_video(_VIDEO.value, evaluation.task, result.recording)
+    shown = ('every agent step' if made.stride == 1 else
+             f'one agent step in {made.stride}')
+    sys.stdout.write(f'{made.path}: {shown} of the game with seed '
+                     f'{result.seeds[result.recording.seed_index]}, score '
+                     f'{result.recording.raw_return:g}.\n')
+  if not results.append(evaluation.results_path, evaluation.record(result),
+                        result.recording):
+    sys.stdout.write('The results file has this very evaluation already.\n')
+  sys.stdout.write(f'{evaluation.results_path}\n')
+  return 0
+
+
+def _show(evaluation: Any, result: Any) -> None:
+  """Prints what was evaluated and the scores.
+
+  Args:
+    evaluation: a CheckpointEvaluation.
+    result: of its games.
+  """
+  from rich.console import Console
+  from rich.table import Table
+
+  from xtra_tf.evaluation.summary import summarize
+  info = evaluation.checkpoint
+  table = Table(title=f'{evaluation.task.name}: {evaluation.stage}, gradient '
+                f'step {info.step:,}, profile {evaluation.profile}, '
+                f'{evaluation.task.codec} frames', show_header=False)
+  table.add_column('')
+  table.add_column('', justify='right')
+  for row in summarize(evaluation.record(result)):
+    table.add_row(*row)
+  simulations = getattr(evaluation.planner, 'num_simulations', None)
+  if simulations is not None:
+    table.add_row('Simulations per search', f'{simulations}')
+  Console().print(table)
+
+
+if __name__ == '__main__':
+  program.run(main)

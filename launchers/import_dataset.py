@@ -1,0 +1,78 @@
+r"""Writes an episode log with the data of another project.
+
+Examples:
+  python -m launchers.import_dataset --format=dqn_replay --task=Pong \
+      --source=dqn/Pong/1 --output=data/pong
+  python -m launchers.import_dataset --format=dqn_replay --task=Pong \
+      --source=dqn/Pong/1 --output=data/pong_rgb --resolution=96 --nograyscale
+  python -m launchers.import_dataset --format=efficientzero --task=Alien \
+      --source=AlienNoFrameskip-v4/seed_0 --output=data/alien
+
+Data are read a little at a time, whatever their size, and nothing in them is
+run. The output appears when all of it is there. Frames keep their resolution
+and colour unless you ask for another one. The last line that it prints is the
+path of the data.
+"""
+
+import sys
+from typing import Any
+
+from absl import flags
+
+from launchers import program
+
+FLAGS = flags.FLAGS
+flags.declare_key_flag('debug')
+
+_FORMAT = flags.DEFINE_string(
+    'format', None, 'What the data are: dqn_replay (DQN replay logs of '
+    'Dopamine) or efficientzero (replay of the official code).')
+_SOURCE = flags.DEFINE_string('source', None, 'Folder of the data.')
+_TASK = flags.DEFINE_string('task', None, 'What was played, e.g. Pong.')
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'Folder to be made, for --task_data of the other programs.')
+_RESOLUTION = flags.DEFINE_integer(
+    'resolution', None, 'Pixels a side that frames are converted to; as they '
+    'are if not given.')
+_GRAYSCALE = flags.DEFINE_bool(
+    'grayscale', None, 'Convert frames to grey, or to RGB; as they are if not '
+    'given.')
+
+
+def main() -> int:
+  """Imports, and says what was found."""
+  name = program.require('format', _FORMAT.value, 'dqn_replay')
+  path = program.require('source', _SOURCE.value, 'dqn/Pong/1')
+  task = program.require('task', _TASK.value, 'Pong')
+  output = program.require('output', _OUTPUT.value, 'data/pong')
+  if not FLAGS.debug:
+    program.hide_native_output()
+  from xtra_tf.offline_data.formats import open_source
+  from xtra_tf.offline_data.importing import import_dataset
+  from xtra_tf.runs import StageProgress
+  source = open_source(name, path, task)
+  with StageProgress(f'Import: {task}', source.num_records, unit=source.unit
+                     ) as progress:
+    summary = import_dataset(source, output, _RESOLUTION.value,
+                             _GRAYSCALE.value, progress.update)
+  _show(summary)
+  sys.stdout.write(f'{summary.directory}\n')
+  return 0
+
+
+def _show(summary: Any) -> None:
+  """Prints the counts of an ImportSummary."""
+  from rich.console import Console
+  from rich.table import Table
+
+  from xtra_tf.offline_data.importing import summary_rows
+  table = Table(title=f'{summary.task.name}: imported', show_header=False)
+  table.add_column('')
+  table.add_column('', justify='right')
+  for row in summary_rows(summary):
+    table.add_row(*row)
+  Console().print(table)
+
+
+if __name__ == '__main__':
+  program.run(main)

@@ -1,0 +1,56 @@
+r"""Says what a set of episodes holds, as a table and as a page.
+
+Examples:
+  python -m launchers.inspect_dataset --source=data/alien
+  python -m launchers.inspect_dataset --source=data/alien --output=pages/alien
+
+Every record is read and its checksum verified; a damaged one is named. With
+--output there is a page too, with a histogram of the returns, the actions and
+some frames; its path is the last line that is printed.
+"""
+
+import sys
+
+from absl import flags
+
+from launchers import program
+
+FLAGS = flags.FLAGS
+flags.declare_key_flag('debug')
+
+_SOURCE = flags.DEFINE_string(
+    'source', None, 'Folder of the episodes: the one with a dataset.json.')
+_OUTPUT = flags.DEFINE_string(
+    'output', None, 'Folder for the page, index.html; made if need be.')
+
+
+def main() -> int:
+  """Inspects, and says what was found."""
+  source = program.require('source', _SOURCE.value, 'data/alien')
+  if not FLAGS.debug:
+    program.hide_native_output()
+  from rich.console import Console
+  from rich.table import Table
+
+  from xtra_tf.evaluation import data_page
+  from xtra_tf.offline_data import inspection
+  from xtra_tf.runs import StageProgress
+  total = inspection.stored_rows(source)
+  with StageProgress('Inspecting', total=total, unit='rows') as progress:
+    found = inspection.inspect(source, progress.update)
+  table = Table(title=f'{found.task.name}: {source}', show_header=False)
+  table.add_column('')
+  table.add_column('', justify='right')
+  for row in data_page.facts(found):
+    table.add_row(*row)
+  console = Console()
+  console.print(table)
+  for fault in found.faults:
+    console.print(f'Note: {fault}', soft_wrap=True, highlight=False)
+  if _OUTPUT.value:
+    sys.stdout.write(f'{data_page.write(found, _OUTPUT.value)}\n')
+  return 0
+
+
+if __name__ == '__main__':
+  program.run(main)

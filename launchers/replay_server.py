@@ -1,0 +1,81 @@
+r"""Loads offline data once and serves them to any number of learners.
+
+Examples:
+  python -m launchers.replay_server --port=8000 \
+      --task_data=Alien=runs/demo/data/Alien/replay/episodes \
+      --task_targets=Alien=runs/demo/teacher/Alien/targets
+  python -m launchers.replay_server --port=8000 --gin_file=protocols/paper.gin \
+      --task_data=Alien=data/alien --task_data=Amidar=data/amidar --allow_remote
+
+Learners are given its address: launchers.xtra --offline_address=localhost:8000.
+Frames, windows and planner are those of the gin files; a learner with others is
+refused. Tables are sampled uniformly. After a kill the same command loads the
+data from the disk again. A set of more steps than ReplaySettings.max_size goes
+through a table of that size over and over, the oldest steps out.
+"""
+
+import sys
+import time
+
+from absl import flags
+
+from launchers import gin_flags, program, task_folders
+
+FLAGS = flags.FLAGS
+flags.declare_key_flag('debug')
+flags.adopt_module_key_flags(gin_flags)
+
+_TASK_DATA = flags.DEFINE_multi_string(
+    'task_data', [], 'TASK=DIR: serve the episodes in DIR as the data of a '
+    'task. Once for each task.')
+_TASK_TARGETS = flags.DEFINE_multi_string(
+    'task_targets', [], 'TASK=DIR: targets that a teacher has stored for these '
+    'episodes, if they are not columns of the episodes themselves.')
+_PORT = flags.DEFINE_integer(
+    'port', None, 'Port to listen on; a free one if not given.')
+_ALLOW_REMOTE = flags.DEFINE_bool(
+    'allow_remote', False, 'Other hosts are meant to use this server. Anybody '
+    'who reaches the port can read and change its tables.')
+_SAMPLES_PER_STEP = flags.DEFINE_float(
+    'samples_per_step', 1., 'How often a step of a set that is larger than its '
+    'table is sampled, on the average, before it goes.')
+
+_DEFAULT_GIN_FILE = 'protocols/demo.gin'
+
+
+def main() -> int:
+  """Loads, then serves until it is stopped."""
+  task_data = task_folders.parse('task_data', _TASK_DATA.value)
+  task_targets = task_folders.parse('task_targets', _TASK_TARGETS.value)
+  if not FLAGS.debug:
+    program.hide_native_output()
+  from xtra_tf.experiments import shared_replay
+  sets = shared_replay.prepare(
+      task_data, task_targets, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
+      FLAGS.gin_bindings)
+  _say(f'Memory: {sets.memory}.')
+  server = shared_replay.SharedReplay(
+      sets, _PORT.value, samples_per_step=_SAMPLES_PER_STEP.value)
+  if _ALLOW_REMOTE.value:
+    _say(f'Port {server.port} is open to every host that reaches this one.')
+  else:
+    sys.stderr.write(
+        f'warning: Reverb listens on port {server.port} of every network '
+        'interface and asks nobody who they are; without --allow_remote, close '
+        'the port to other hosts by a firewall.\n')
+  server.load()
+  names = ', '.join(f'{name} ({size:,} steps)'
+                    for name, size in server.sizes().items())
+  _say(f'Serving {names} at {server.address}')
+  while True:
+    if not server.stream(_say):
+      time.sleep(1)
+
+
+def _say(line: str) -> None:
+  sys.stdout.write(f'{line}\n')
+  sys.stdout.flush()  # who waits for the line reads it through a pipe
+
+
+if __name__ == '__main__':
+  program.run(main)

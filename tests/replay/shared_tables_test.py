@@ -1,0 +1,148 @@
+"""A learner's tables of which some are a shared server's."""
+
+import subprocess
+import sys
+import time
+
+from absl.testing import parameterized
+import numpy as np
+import portpicker
+import tensorflow as tf
+
+from xtra_tf.episodes import StepRow
+from xtra_tf.errors import UnreachableError, UsageError
+from xtra_tf.replay import (
+  Composition,
+  Extras,
+  ReplayServer,
+  ReplayWriter,
+  SharedRecord,
+  SharedTable,
+  SharedTables,
+  TableSpec,
+  WindowSpec,
+  connect,
+  publish,
+  record_table,
+)
+
+WINDOW = WindowSpec(stack=1, unroll_steps=1, td_steps=1,
+                    observation_shape=(2,), observation_dtype='float32',
+                    target_shape=(2,))
+STEPS = 6
+
+
+def fill(writer):
+  for step in range(STEPS + 1):
+    writer.append(StepRow(
+        observation=np.full([2], step, np.float32), action=0, search=None,
+        reward=0., raw_reward=0., terminal=step == STEPS - 1, truncated=False,
+        life_loss=False, real=step < STEPS, root_value=None,
+        bootstrap_value=None, has_search=False, env_step=step), 0, step)
+  writer.close()
+
+
+def record():
+  return SharedRecord(WINDOW, 0, {'b': SharedTable(
+      task={}, columns=(), items=STEPS, steps=STEPS, episodes=1,
+      env_steps=STEPS)})
+
+
+def serve(port=None, ready=True):
+  """A shared server with the table `b`."""
+  server = ReplayServer([TableSpec('b', STEPS, 0., STEPS)], WINDOW, port,
+                        others=[record_table()])
+  fill(ReplayWriter(server.client(), 'b', WINDOW, lambda: 1.))
+  if ready:
+    publish(server.client(), record())
+  return server
+
+
+class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
+
+  def tables(self, server, names=('a', 'b'), timeout=5.):
+    tables = SharedTables([TableSpec(name, 10) for name in names], WINDOW, 0,
+                          connect(server.address, timeout))
+    self.addCleanup(tables.stop)
+    return tables
+
+  def batches(self, tables, quotas):
+    return iter(tables.dataset(
+        Composition(quotas), Extras(
+            np.ones([len(quotas), 2], bool),
+            tf.Variable(np.zeros(len(quotas), np.int64))), 0))
+
+  def test_own_rows_are_prioritized_and_shared_ones_are_not(self):
+    server = serve()
+    self.addCleanup(server.stop)
+    tables = self.tables(server)
+    fill(tables.writer('a', lambda: 1.))
+    self.assertEqual(tables.sizes(), {'a': STEPS, 'b': STEPS})
+    self.assertEqual(tables.least_items('a', 4), 1)
+    batches = self.batches(tables, (3, 4))
+    for _ in range(5):
+      unroll, info = next(batches)
+      self.assertAllEqual(unroll.task, [0] * 3 + [1] * 4)
+      self.assertAllEqual(unroll.importance_weight[3:], [1.] * 4)
+    before = {s[0].info.key: s[0].info.priority for s in
+              server.client().sample('b', 100)}
+    tf.function(tables.update_priorities)(info, tf.fill([7], 5.))
+    changed = {s.info.key: s.info.priority for s in tables._own.server.client(
+        ).sample('a', 300, emit_timesteps=False)}
+    for key in info.key.numpy()[:3]:
+      self.assertEqual(changed.get(key, 5.), 5.)
+    self.assertIn(5., changed.values())
+    after = {s[0].info.key: s[0].info.priority for s in
+             server.client().sample('b', 100)}
+    self.assertEqual(set(before.values()) | set(after.values()), {1.})
+
+  def test_all_shared(self):
+    server = serve()
+    self.addCleanup(server.stop)
+    tables = self.tables(server, names=('b',))
+    _, info = next(self.batches(tables, (4,)))
+    tables.update_priorities(info, tf.ones([4]))  # nothing is done
+    with self.assertRaisesRegex(UsageError, 'b of the .*cannot be written'):
+      tables.writer('b', lambda: 1.)
+
+  @parameterized.parameters('8000', 'host:', ':80', 'host:name')
+  def test_address_that_is_none(self, address):
+    with self.assertRaisesRegex(UsageError, 'Expected HOST:PORT'):
+      connect(address, 1.)
+
+  def test_server_that_is_loading(self):
+    server = serve(ready=False)
+    self.addCleanup(server.stop)
+    with self.assertRaisesRegex(UnreachableError,
+                                f'{server.address} is still loading'):
+      connect(server.address, 1.)
+
+  def test_server_of_something_else(self):
+    server = ReplayServer([TableSpec('b', 3)], WINDOW)
+    self.addCleanup(server.stop)
+    with self.assertRaisesRegex(UsageError, 'shares no offline tables'):
+      connect(server.address, 1.)
+
+  def test_server_that_dies_under_a_learner(self):
+    port = portpicker.pick_unused_port()
+    process = subprocess.Popen(
+        [sys.executable, '-c', 'import time; from tests.replay import '
+         f'shared_tables_test as t; s = t.serve({port}); print(1, flush=True); '
+         'time.sleep(600)'], stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL)
+    self.addCleanup(process.wait)
+    self.addCleanup(process.kill)
+    process.stdout.readline()
+    tables = SharedTables([TableSpec('b', 10)], WINDOW, 0,
+                          connect(f'localhost:{port}', 5.))
+    self.addCleanup(tables.stop)
+    batches = self.batches(tables, (4,))
+    next(batches)
+    process.kill()
+    begun = time.monotonic()
+    with self.assertRaises(tf.errors.OpError):
+      while True:  # what is on its way comes first
+        next(batches)
+    self.assertLess(time.monotonic() - begun, 60)
+    self.assertRegex(str(tables.failure),
+                     f'localhost:{port} does not answer, for 5 s')
