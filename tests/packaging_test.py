@@ -99,7 +99,8 @@ class LockTest(absltest.TestCase):
     config.read(_ROOT / 'setup.cfg')
     extras = config['options.extras_require']
     wanted = '\n'.join([config['options']['install_requires'],
-                        *(extras[e] for e in ('atari', 'data', 'report', 'dev'))])
+                        *(extras[e]
+                          for e in ('atari', 'data', 'report', 'dev'))])
     for line in filter(None, map(str.strip, wanted.split('\n'))):
       name = re.split(r'[<>=!;\[ ]', line)[0]
       self.assertIn(name, self.locked)
