@@ -72,7 +72,7 @@ def write_log(folder, task=None, columns=COLUMNS, steps=7):
 
 def content(directory):
   """{column: values of all episodes}, for comparisons; numbers left out."""
-  names = [n for n in StepRow._fields] + ['end']
+  names = [*StepRow._fields, 'end']
   return {name: [getattr(episode, name)
                  for episode in EpisodeLog(directory).episodes()]
           for name in names}

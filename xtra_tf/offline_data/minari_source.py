@@ -24,6 +24,7 @@ from xtra_tf.offline_data.extras import load_library
 from xtra_tf.offline_data.foreign_episode import ForeignEpisode
 from xtra_tf.offline_data.importing import ImportedRow, ImportSource
 from xtra_tf.offline_data.npy_stream import file_bytes
+from xtra_tf.tasks import get_task
 
 _EMPTY = 'episodes without a step'
 _NOTES = {
@@ -58,6 +59,7 @@ class MinariSource(ImportSource):
       DataFileError: files are missing, damaged or of an unknown version.
       IncompatibleDataError: the data are another task's.
     """
+    get_task(task)  # a wrong name costs no reading
     minari = load_library('minari', 'The format minari')
     self.path = path
     self._folder = minari_files.find_data(path)

@@ -12,7 +12,6 @@ import os
 from typing import Any, Iterator, List, NamedTuple, Tuple
 
 from xtra_tf.errors import DataFileError, IncompatibleDataError
-from xtra_tf.offline_data.extras import load_library
 from xtra_tf.offline_data.foreign_episode import check_name
 from xtra_tf.offline_data.npy_stream import file_bytes
 from xtra_tf.offline_data.tfrecord_frames import count_records
@@ -74,10 +73,8 @@ def read_files(folder: str) -> RldsFiles:
     folder: as of `find_data`.
 
   Raises:
-    UsageError: tensorflow-datasets is not installed.
     DataFileError: a file is missing, damaged or of another kind.
   """
-  load_library('tensorflow_datasets', 'The format rlds')
   features = _read_features(os.path.join(folder, FEATURES))
   path = os.path.join(folder, INFO)
   info = _read_info(path)

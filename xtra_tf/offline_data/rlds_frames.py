@@ -105,5 +105,6 @@ def _png_size(data: bytes) -> Tuple[int, int, int]:
     raise ValueError('it is neither PNG nor JPEG')
   if data[24] != 8 or data[25] not in _CHANNELS:
     raise ValueError('it is no PNG of 8 bits in grey or RGB')
-  return (int.from_bytes(data[16:20], 'big'),
-          int.from_bytes(data[20:24], 'big'), _CHANNELS[data[25]])
+  # Width comes first in PNG.
+  return (int.from_bytes(data[20:24], 'big'),
+          int.from_bytes(data[16:20], 'big'), _CHANNELS[data[25]])

@@ -20,11 +20,13 @@ import numpy as np
 from xtra_tf.episodes.schema import Header
 from xtra_tf.errors import DataFileError, IncompatibleDataError
 from xtra_tf.offline_data import export_header, foreign_episode, rlds_files
+from xtra_tf.offline_data.extras import load_library
 from xtra_tf.offline_data.foreign_episode import ForeignEpisode
 from xtra_tf.offline_data.importing import ImportedRow, ImportSource
 from xtra_tf.offline_data.npy_stream import file_bytes
 from xtra_tf.offline_data.rlds_frames import RldsFrames
 from xtra_tf.offline_data.tfrecord_frames import read_records
+from xtra_tf.tasks import get_task
 
 # The learned reward of our exports; RLDS' own `reward` is the raw one.
 OWN_NAMES = {'reward': 'learned_reward'}
@@ -57,6 +59,8 @@ class RldsSource(ImportSource):
       IncompatibleDataError: the data are another task's.
     """
     self.path = path
+    get_task(task)  # a wrong name costs no reading
+    load_library('tensorflow_datasets', 'The format rlds')
     folder = rlds_files.find_data(path)
     self._files = rlds_files.read_files(folder)
     self._steps = self._files.features['steps'].feature
