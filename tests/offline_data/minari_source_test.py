@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.offline_data import minari_files_by_hand as by_hand
 from tests.offline_data import synthetic_episodes
-from tests.offline_data.rlds_source_test import watched
+from tests.offline_data.watched_import import watched
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import (
   DataFileError,
