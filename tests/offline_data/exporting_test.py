@@ -23,6 +23,7 @@ from xtra_tf.errors import (
 )
 from xtra_tf.offline_data import exporting, importing, rlds_target
 from xtra_tf.offline_data.formats import export_format, open_source
+from xtra_tf.runs import free_space
 from xtra_tf.tasks import get_task
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
@@ -237,6 +238,19 @@ class ExportingTest(parameterized.TestCase):
       resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     self.assertEqual(os.listdir(os.path.join(self.folder, 'sets')), [])
     self.export(name)
+
+  def test_too_little_room_is_known_before(self):
+    task = get_task('Pong', resolution=84)
+    log = synthetic_episodes.write_log(self.log, task)
+    target = export_format('minari')(log.header, 'pong-v0')
+    self.export('minari')
+    written = os.path.getsize(os.path.join(
+        self.path('minari'), 'data', 'main_data.hdf5'))
+    self.assertBetween(target.needed_bytes(log), written / 2, written)
+    with mock.patch.object(free_space, 'free_bytes', return_value=1000):
+      with self.assertRaisesRegex(StorageError, 'No space left'):
+        exporting.export_dataset(log, self.back, export_format('rlds'))
+    self.assertFalse(os.path.exists(self.back))
 
   # The programs.
 

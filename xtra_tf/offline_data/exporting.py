@@ -23,12 +23,14 @@ class ExportTarget(abc.ABC):
   Attributes:
     not_carried: what the format cannot hold, a sentence each.
     frames: how frames are stored, in a word or two.
-    growth: bytes written, at most, per byte of the log.
   """
 
   not_carried: Tuple[str, ...] = ()
   frames: str
-  growth: float
+
+  @abc.abstractmethod
+  def needed_bytes(self, log: EpisodeLog) -> int:
+    """A careful guess of what will be written."""
 
   @abc.abstractmethod
   def begin(self, folder: str) -> None:
@@ -125,7 +127,7 @@ def export_dataset(log: EpisodeLog, output: str,
   output = os.path.abspath(output)
   target = make_target(log.header, os.path.basename(output))
   ends, rows, left_out = dict.fromkeys(ENDS, 0), 0, {_EMPTY: 0}
-  with whole_output(output, int(log.stored_bytes * target.growth)) as folder:
+  with whole_output(output, target.needed_bytes(log)) as folder:
     target.begin(folder)
     for episode in log.episodes():
       if len(episode.real) < 2:

@@ -6,6 +6,7 @@ uncompressed.
 Source: Minari 0.5.3 `dataset/_storages/hdf5_storage.py`.
 """
 
+import math
 import os
 import pathlib
 import re
@@ -13,7 +14,7 @@ from typing import Any, Dict
 
 import numpy as np
 
-from xtra_tf.episodes import Episode
+from xtra_tf.episodes import Episode, EpisodeLog
 from xtra_tf.episodes.schema import Header
 from xtra_tf.errors import UsageError
 from xtra_tf.offline_data import export_header, minari_files
@@ -33,7 +34,6 @@ class MinariTarget(ExportTarget):
   """
 
   frames = 'lossless, uncompressed'
-  growth = 5.
   not_carried = (
       'Of `cut` episodes other readers see a truncation; an import from here '
       'sees the cut.',
@@ -59,6 +59,12 @@ class MinariTarget(ExportTarget):
     self._header = header
     self._id = name
     self._storage: Any = None
+
+  def needed_bytes(self, log: EpisodeLog) -> int:
+    task = self._header.task
+    frame = math.prod(task.observation_shape) * np.dtype(
+        task.observation_dtype).itemsize
+    return log.num_rows * frame
 
   def begin(self, folder: str) -> None:
     import gymnasium
