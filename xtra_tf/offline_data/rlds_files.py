@@ -138,8 +138,6 @@ def _shard_paths(path: str, folder: str, name: str, split: Any
   """The files of a split, by the template that it names."""
   import tensorflow_datasets as tfds
   template = split.filepath_template
-  if template:
-    check_name(path, 'file name of a split', template)
   try:
     files = tfds.core.ShardedFileTemplate(
         data_dir=folder, dataset_name=name, split=split.name,
