@@ -3,7 +3,17 @@
 import copy
 import hashlib
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+  Any,
+  Dict,
+  Iterator,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import numpy as np
 
@@ -43,12 +53,15 @@ class EpisodeLog:
   `cut`, as it will when its writer goes on.
   """
 
-  def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None):
+  def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None,
+               allowed_differences: Sequence[str] = ()):
     """Reads header and index; observations are read when they are asked for.
 
     Args:
       directory: of the log.
       expected_task: refuse data that do not fit it.
+      allowed_differences: fields of `schema.NEGOTIABLE` in which they may
+        differ from it.
 
     Raises:
       DataFileError: a file is missing, damaged, truncated or empty.
@@ -58,7 +71,8 @@ class EpisodeLog:
     self.directory = directory
     self.header = schema.read_header(directory)
     if expected_task is not None:
-      schema.check_same_task(directory, expected_task, self.header.task)
+      schema.check_same_task(directory, expected_task, self.header.task,
+                             allowed_differences)
     self._layout = self.header.layout()
     self._overlay: Optional['EpisodeLog'] = None
     self._env_steps = 0
@@ -82,6 +96,13 @@ class EpisodeLog:
     overlaid = self._overlay.header.columns if self._overlay else ()
     return tuple(c for c in schema.OPTIONAL_COLUMNS
                  if c in self.header.columns or c in overlaid)
+
+  def provenance_of(self, column: str) -> Mapping[str, Any]:
+    """How a column came about: the overlay's word where it has the column."""
+    overlay = self._overlay
+    if overlay is not None and column in overlay.header.columns:
+      return overlay.header.provenance
+    return self.header.provenance
 
   @property
   def num_episodes(self) -> int:

@@ -37,6 +37,11 @@ ENDS = ('terminal', 'truncated', 'cut')
 # Episode number = writer * EPISODES_PER_WRITER + count.
 EPISODES_PER_WRITER = 2**32
 
+# Fields of a task in which data may differ from a run that allows it. All
+# others decide what a column or an action means at all.
+NEGOTIABLE = ('action_names', 'clip_reward', 'codec', 'frame_skip', 'stack',
+              'sticky_actions')
+
 # Columns that a source may lack. A log declares which of them it has.
 OPTIONAL_COLUMNS = ('search', 'root_value', 'bootstrap_value')
 
@@ -207,29 +212,52 @@ def read_header(directory: str) -> Header:
         hint='Copy the data set anew.') from error
 
 
-def check_same_task(directory: str, expected: TaskSpec, found: TaskSpec
-                    ) -> None:
+def task_differences(expected: TaskSpec, found: TaskSpec) -> Dict[str, str]:
+  """In what two descriptions of a task differ; scores do not matter.
+
+  Args:
+    expected: what the run, or the writer, is about.
+    found: what the data say.
+
+  Returns:
+    {field: text with both values}.
+  """
+  # A fingerprint leaves out names, and a codec that does nothing.
+  want, have = ({**spec.fingerprint(), 'codec': spec.codec,
+                 'action_names': list(spec.action_names)}
+                for spec in (expected, found))
+  return {field: f'{field}: expected {want.get(field)!r}, found '
+                 f'{have.get(field)!r}' for field in sorted({*want, *have})
+          if want.get(field) != have.get(field)}
+
+
+def check_same_task(directory: str, expected: TaskSpec, found: TaskSpec,
+                    allowed: Sequence[str] = ()) -> None:
   """Refuses data of another task, frame or action set.
 
   Args:
     directory: of the log, for the message.
     expected: what the run, or the writer, is about.
     found: what the log's header says.
+    allowed: fields of `NEGOTIABLE` that may differ.
 
   Raises:
     IncompatibleDataError: fields differ; each is named with both values.
   """
-  # A fingerprint says nothing of a codec that does nothing; a message should.
-  want, have = ({**spec.fingerprint(), 'codec': spec.codec}
-                for spec in (expected, found))
-  fields = [f'{field}: expected {want.get(field)!r}, found {have.get(field)!r}'
-            for field in sorted({*want, *have})
-            if want.get(field) != have.get(field)]
-  if fields:
-    raise IncompatibleDataError(
-        f'The episode log {directory} does not fit the task {expected.name}. '
-        + '; '.join(fields) + '. Choose data of the same task, resolution and '
-        'action set, or change the settings to those of the data.')
+  fields = {name: text for name, text in
+            task_differences(expected, found).items() if name not in allowed}
+  if not fields:
+    return
+  advice = ''
+  if set(fields) <= set(NEGOTIABLE):
+    names = ''.join(f'{name!r}, ' for name in (*allowed, *fields)).strip()
+    advice = (f' Or, if you mean it, allow the difference: '
+              f'TaskSettings.allowed_differences = ({names}).')
+  raise IncompatibleDataError(
+      f'The episode log {directory} does not fit the task {expected.name}. '
+      + '; '.join(fields.values()) + '. Choose data of the same task, '
+      'resolution and action set, or change the settings to those of the data.'
+      + advice)
 
 
 def writer_folders(directory: str) -> List[Tuple[int, str]]:

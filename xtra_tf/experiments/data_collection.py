@@ -299,6 +299,4 @@ def _task_of_settings(settings: CollectionSettings) -> TaskSpec:
                       with_task_macros(settings.task, settings.gin_bindings))
   frames = configuration.resolve(configuration.TaskSettings)
   configuration.resolve(configuration.ExecutionSettings).apply()
-  return get_task(settings.task, resolution=frames.resolution,
-                  grayscale=frames.grayscale, stack=frames.stack,
-                  codec=frames.codec)
+  return frames.spec(settings.task)
