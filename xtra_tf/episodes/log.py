@@ -17,7 +17,7 @@ from typing import (
 
 import numpy as np
 
-from xtra_tf.episodes import block_index, blocks, schema
+from xtra_tf.episodes import block_index, blocks, schema, seal
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import Episode
 from xtra_tf.errors import DataFileError
@@ -51,6 +51,11 @@ class EpisodeLog:
 
   The log is as it was when it was opened. An episode without an end counts as
   `cut`, as it will when its writer goes on.
+
+  Attributes:
+    directory: of the log.
+    header: what the log says of all episodes.
+    sealed: the log says which writers it has, and has them.
   """
 
   def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None,
@@ -78,6 +83,7 @@ class EpisodeLog:
     self._env_steps = 0
     self._bytes = 0
     self._stored: List[_Stored] = []
+    self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
       entries = _read_writer(folder)
       self._stored += _group(writer, folder, entries)
@@ -256,12 +262,27 @@ class EpisodeLog:
       reason = 'the record is damaged: its checksum does not fit'
     else:
       try:
-        return blocks.decode_block(
+        columns = blocks.decode_block(
             content, entry.episode, entry.rows, self._layout)
+        self._check_values(entry, columns)
+        return columns
       except ValueError as error:
         reason = f'the record is damaged: {error}'
     raise DataFileError(shard, f'{reason}.', record=record, offset=entry.offset,
                         hint='Copy the data set anew.')
+
+
+  def _check_values(self, entry: BlockEntry,
+                    columns: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError if rows are not what line and header say of them."""
+    real, actions = columns['real'], columns['action']
+    found = (int(np.count_nonzero(real)), bool(real[-1]))
+    if found != (entry.real, entry.last_real):
+      raise ValueError(f'it has {found[0]} rows with real = 1, expected '
+                       f'{entry.real} as its line says')
+    if actions.min() < 0 or actions.max() >= self.task.num_actions:
+      raise ValueError(f'it has actions {actions.min()} to {actions.max()}, '
+                       f'expected 0 to {self.task.num_actions - 1}')
 
 
 def _read_writer(folder: str) -> List[BlockEntry]:

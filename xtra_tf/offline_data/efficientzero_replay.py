@@ -30,7 +30,8 @@ from xtra_tf.tasks import get_task
 _MEMORY_FILES = ('prior', 'game_look_up', 'utils')
 _HISTORY_FILES = ('actions', 'obs', 'reward', 'visits', 'root')
 _STACK = 4  # config/atari/__init__.py:29
-_MAX_BYTES = 2**28  # of one file in memory; 400 frames of 96 x 96 take 4 MB
+# Of one file in memory, five at a time; 400 frames of 96 x 96 take 4 MB.
+_MAX_BYTES = 2**27
 _MAX_PIXELS = 512  # a side; an Atari screen has 210 x 160
 _GAME = re.compile(r'^(\w+)NoFrameskip-v4$')
 
