@@ -86,6 +86,8 @@ class EpisodeLog:
     self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
       entries = _read_writer(folder)
+      if not self.header.overlay:
+        _check_numbers(writer, folder, entries)
       self._stored += _group(writer, folder, entries)
       if entries:
         self._env_steps += entries[-1].env_steps
@@ -303,6 +305,19 @@ def _read_writer(folder: str) -> List[BlockEntry]:
         f'the last block that a line names.', record=len(entries),
         hint=block_index.REPAIR_HINT)
   return entries
+
+
+def _check_numbers(writer: int, folder: str,
+                   entries: Sequence[BlockEntry]) -> None:
+  """Refuses the folder of another writer."""
+  for record, entry in enumerate(entries):
+    whose = entry.episode // schema.EPISODES_PER_WRITER
+    if whose != writer:
+      raise DataFileError(
+          os.path.join(folder, block_index.INDEX_NAME),
+          f'episode {entry.episode} is of writer {whose}, expected {writer}: '
+          'folders were exchanged.', record=record,
+          hint='Copy the data set anew.')
 
 
 def _group(writer: int, folder: str, entries: List[BlockEntry]

@@ -11,7 +11,12 @@ import numpy as np
 from tf_agents.policies import tf_policy
 
 from xtra_tf import environments
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, block_index
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  block_index,
+  write_seal,
+)
 from xtra_tf.episodes.schema import header_path, read_header
 from xtra_tf.errors import SettingsChangedError, UsageError
 from xtra_tf.experiments import configuration, data_provenance, roles
@@ -171,6 +176,9 @@ class DataCollection:
     if self.done < self.total:
       with RunLock(self.settings.output), contextlib.ExitStack() as stack:
         self._play(stack, progress)
+        # The collector closes the logs, but at the end of this block.
+        stack.close()
+        write_seal(self.settings.output)
     log = EpisodeLog(self.settings.output, expected_task=self.task)
     returns = log.returns()
     return Collected(self.task, len(returns), log.num_episodes - len(returns),
