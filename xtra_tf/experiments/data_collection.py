@@ -5,7 +5,16 @@ import dataclasses
 import datetime
 import math
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Tuple,
+)
 
 import numpy as np
 from tf_agents.policies import tf_policy
@@ -74,7 +83,10 @@ class CollectionSettings:
   gin_bindings: Tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
-    if (self.env_steps is None) == (self.episodes is None):
+    if self.env_steps is None and self.episodes is None:
+      raise UsageError('Neither --env_steps nor --episodes is given. Expected '
+                       'exactly one of them, e.g. --env_steps=100000.')
+    if self.env_steps is not None and self.episodes is not None:
       raise UsageError(
           f'--env_steps is {self.env_steps} and --episodes is {self.episodes}. '
           'Expected exactly one of them, e.g. --env_steps=100000.')
@@ -107,6 +119,7 @@ class Collected(NamedTuple):
   returns: np.ndarray  # <float64>[episodes] raw
   stored_bytes: int
   new_env_steps: int  # of this session
+  provenance: Mapping[str, Any]
 
 
 class DataCollection:
@@ -183,7 +196,7 @@ class DataCollection:
     returns = log.returns()
     return Collected(self.task, len(returns), log.num_episodes - len(returns),
                      log.env_steps, returns, log.stored_bytes,
-                     log.env_steps - before)
+                     log.env_steps - before, log.header.provenance)
 
   def _play(self, stack: contextlib.ExitStack,
             progress: Optional[ProgressFn]) -> None:
