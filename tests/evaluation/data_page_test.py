@@ -57,7 +57,7 @@ class DataPageTest(parameterized.TestCase):
     found = _found(os.path.join(self.folder, 'data'))
     near = data_page.returns_figure(found).axes[0].lines
     self.assertEqual([line.get_label() for line in near], [
-        'these games, 32.0', 'random play, 1.50 (far to the left)',
+        'these games, 36.0', 'random play, 1.5 (far to the left)',
         'human play, 30.5 (far to the left)'])
     found = found._replace(returns=np.array([2., 20.]))
     lines = data_page.returns_figure(found).axes[0].lines

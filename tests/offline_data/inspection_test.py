@@ -76,6 +76,9 @@ class InspectionTest(parameterized.TestCase):
         'were taken away.',
         '1 of 3 episodes break off before their game ended; their returns are '
         'not counted.',
+        'The set has no seal, which says how many files there are: if some of '
+        'them were never copied, nobody can tell. A finished launchers.collect '
+        'or import writes one.',
         '8 actions are not among the legal ones of tiny:fake.',
         'Legal actions that were never played: N, L, R.',
         'Nothing is known of how the data came about.'])

@@ -83,6 +83,9 @@ class NpyStream:
     Raises:
       DataFileError: the file is truncated or damaged, or goes on.
     """
+    if not self.shape:
+      raise DataFileError(self.path, 'the array has no axis.',
+                          hint='Expected one row per step.')
     rows = min(rows, self.shape[0] - self._row)
     content = self._bytes(rows * self._row_bytes)
     if len(content) < rows * self._row_bytes:
