@@ -163,6 +163,21 @@ class ImportingTest(parameterized.TestCase):
     with open(kept) as file:
       self.assertEqual(file.read(), 'years of work')
 
+  @parameterized.parameters(
+      'x/../data', 'ö 中 🎮', 'a\nb', '-rf', '٣', "'; touch y", 'a' * 200)
+  def test_odd_names_stay_in_their_folder(self, name):
+    import_dataset(Counting(100), os.path.join(self.folder, name))
+    self.assertEqual(os.listdir(self.folder),
+                     [os.path.basename(os.path.normpath(name))])
+    self.assertEqual(EpisodeLog(os.path.join(
+        self.folder, os.path.normpath(name))).num_rows, 100)
+
+  def test_an_output_that_is_a_link_to_nowhere(self):
+    os.symlink(os.path.join(self.folder, 'elsewhere'), self.output)
+    with self.assertRaisesRegex(UsageError, 'data exists already'):
+      import_dataset(Counting(100), self.output)
+    self.assertEqual(os.listdir(self.folder), ['data'])
+
   def test_two_at_once(self):
     with RunLock(self.output + '.partial'):
       with self.assertRaisesRegex(UsageError, 'data.partial is in use'):

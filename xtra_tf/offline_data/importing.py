@@ -187,7 +187,7 @@ def import_dataset(source: ImportSource, output: str,
       the same import goes on later.
   """
   output = os.path.abspath(output)
-  if os.path.exists(output):
+  if os.path.lexists(output):  # A link that leads nowhere is there, too.
     raise UsageError(f'{output} exists already. Expected a new folder for the '
                      'data; nothing in the old one was touched.')
   task = converted_task(source.task, resolution, grayscale)
