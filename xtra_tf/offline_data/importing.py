@@ -10,7 +10,6 @@ last whole episode in it and ends with the same bytes as one that never stopped.
 import abc
 import dataclasses
 import os
-import shutil
 from typing import (
   Any,
   Callable,
@@ -32,21 +31,13 @@ from xtra_tf.episodes import (
   write_seal,
 )
 from xtra_tf.episodes.schema import ENDS
-from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
+from xtra_tf.errors import DataFileError, UsageError
 from xtra_tf.numerics.frame_conversion import convert_frame
-from xtra_tf.offline_data.earlier_import import EarlierImport, check_is_ours
-from xtra_tf.runs import (
-  RunLock,
-  check_free_space,
-  format_bytes,
-  make_folder,
-  storage_error,
-)
-from xtra_tf.runs.atomic import sync_file
+from xtra_tf.offline_data.earlier_import import EarlierImport
+from xtra_tf.offline_data.whole_output import whole_output
+from xtra_tf.runs import format_bytes
 from xtra_tf.runs.provenance import code_version, versions
 from xtra_tf.tasks import TaskSpec
-
-_PARTIAL = '.partial'
 
 
 class ImportedRow(NamedTuple):
@@ -187,35 +178,16 @@ def import_dataset(source: ImportSource, output: str,
       the same import goes on later.
   """
   output = os.path.abspath(output)
-  if os.path.lexists(output):  # A link that leads nowhere is there, too.
-    raise UsageError(f'{output} exists already. Expected a new folder for the '
-                     'data; nothing in the old one was touched.')
   task = converted_task(source.task, resolution, grayscale)
-  make_folder(os.path.dirname(output))
   # A log takes about what the source does; half of it is a careful guess.
-  check_free_space(output, source.stored_bytes // 2)
-  partial = output + _PARTIAL
-  check_is_ours(partial)
-  with RunLock(partial):
-    data = os.path.join(partial, 'data')
-    try:
-      summary = _write(source, task, data, progress)
-      log = EpisodeLog(data)
-      if not log.num_steps:
-        raise DataFileError(
-            source.path, 'the data set is empty: there is no step to learn '
-            'from.', hint='Expected at least one episode.')
-      write_seal(data)
-      sync_file(data)
-      os.rename(data, output)
-      sync_file(os.path.dirname(output))
-    except OSError as error:
-      raise storage_error(output, error) from error
-    except (DataFileError, IncompatibleDataError):
-      # Nothing is made of data that are not good.
-      shutil.rmtree(partial, ignore_errors=True)
-      raise
-    shutil.rmtree(partial, ignore_errors=True)
+  with whole_output(output, source.stored_bytes // 2, goes_on=True) as data:
+    summary = _write(source, task, data, progress)
+    log = EpisodeLog(data)
+    if not log.num_steps:
+      raise DataFileError(
+          source.path, 'the data set is empty: there is no step to learn '
+          'from.', hint='Expected at least one episode.')
+    write_seal(data)
   return dataclasses.replace(
       summary, directory=output, steps=log.num_steps, rows=log.num_rows,
       stored_bytes=log.stored_bytes, returns=log.returns())
