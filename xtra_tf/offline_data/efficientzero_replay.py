@@ -240,7 +240,8 @@ def _find_histories(memory: str) -> List[str]:
     raise DataFileError(
         _npy(memory, 'utils'), f'the array is {utils.dtype}'
         f'{list(utils.shape)}, {utils.ravel()[:4].tolist()}.',
-        hint='Expected two integers: the number of the first history, and how many there are.')
+        hint='Expected two integers: the number of the first history, and how '
+        'many there are.')
   if len(prior) != len(look_up):
     raise DataFileError(
         _npy(memory, 'game_look_up'), f'it has {len(look_up)} positions, but '
