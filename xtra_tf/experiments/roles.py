@@ -51,7 +51,7 @@ from xtra_tf.targets import (
   TargetSettings,
   TargetsFn,
 )
-from xtra_tf.tasks import TaskSpec, get_task
+from xtra_tf.tasks import TaskSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,7 @@ class RunParts:
   planner: Planner
   description: Dict[str, Any]  # of the world model, as in model.json
   seed: int
+  allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -92,10 +93,7 @@ def resolve_parts(seed: int) -> RunParts:
     IncompatibleDataError: tasks of different frames or action sets.
   """
   tasks = configuration.resolve(configuration.TaskSettings)
-  specs = [get_task(name, resolution=tasks.resolution,
-                    grayscale=tasks.grayscale, stack=tasks.stack,
-                    codec=tasks.codec)
-           for name in (tasks.target, *tasks.sources)]
+  specs = [tasks.spec(name) for name in (tasks.target, *tasks.sources)]
   check_same_shapes(specs)
   target = specs[0]
   model = configuration.resolve(
@@ -124,7 +122,8 @@ def resolve_parts(seed: int) -> RunParts:
       task_weights=configuration.resolve(configuration.TaskWeightSettings),
       evaluation=configuration.resolve(configuration.EvaluationSettings),
       planner=configuration.resolve(configuration.MctsPlanner),
-      description=description, seed=seed)
+      description=description, seed=seed,
+      allowed_differences=tasks.allowed_differences)
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:

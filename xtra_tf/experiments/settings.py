@@ -8,9 +8,10 @@ import dataclasses
 import math
 from typing import Any, Tuple
 
+from xtra_tf.episodes.schema import NEGOTIABLE
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments.fidelity import DEFAULT_PROFILE, PROFILES
-from xtra_tf.tasks import CODECS
+from xtra_tf.tasks import CODECS, TaskSpec, get_task
 
 # Gin scopes, in the order in which the stages run.
 STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
@@ -18,6 +19,9 @@ STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
 ACTION_HEADS = ('family', 'task')
 OFFLINE_COMPOSITIONS = ('one_of_each', 'random')
 WARM_UP_TARGETS = ('none', 'uniform')
+# What data may differ in from the run, if it is allowed by name: fields of a
+# task, and two that are known from a log's provenance.
+ALLOWABLE = (*NEGOTIABLE, 'discount', 'rom_md5')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -83,6 +87,10 @@ class TaskSettings:
       have one).
     codec: what an Atari frame goes through before anyone sees it: `lossless`
       (nothing), or `jpeg` as in the official code.
+    sticky_actions: probability that an Atari game repeats the last action
+      instead (official: 0; the DQN replay data: 0.25).
+    allowed_differences: of `ALLOWABLE`, in what offline data may differ from
+      the tasks; anything else that differs is refused.
   """
   target: str
   sources: Tuple[str, ...]
@@ -90,6 +98,8 @@ class TaskSettings:
   grayscale: bool = False
   stack: int = 4
   codec: str = 'lossless'
+  sticky_actions: float = 0.
+  allowed_differences: Tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -106,6 +116,32 @@ class TaskSettings:
       raise UsageError(f'A source task is named twice: '
                        f'{", ".join(self.sources)}. Expected distinct names.')
     _check_choice(self, 'codec', CODECS)
+    sticky = self.sticky_actions
+    if (isinstance(sticky, bool) or not isinstance(sticky, (int, float))
+        or not 0 <= sticky < 1):
+      raise UsageError(f'TaskSettings.sticky_actions is {sticky!r}. Expected a '
+                       'probability, 0 <= p < 1.')
+    allowed = self.allowed_differences
+    if isinstance(allowed, str):
+      raise UsageError(f'TaskSettings.allowed_differences is the text '
+                       f"{allowed!r}. Expected a tuple, e.g. ('{allowed}',).")
+    object.__setattr__(self, 'allowed_differences', tuple(allowed))
+    for name in self.allowed_differences:
+      if name not in ALLOWABLE:
+        raise UsageError(
+            f'TaskSettings.allowed_differences names {name!r}. Expected some '
+            f'of {", ".join(ALLOWABLE)}: in nothing else may data differ from '
+            'the run.')
+
+  def spec(self, name: str) -> TaskSpec:
+    """A task as these settings want it played and seen.
+
+    Raises:
+      UsageError: as of `tasks.get_task`.
+    """
+    return get_task(name, resolution=self.resolution, grayscale=self.grayscale,
+                    stack=self.stack, codec=self.codec,
+                    sticky_actions=float(self.sticky_actions))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import (
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.experiments import roles, teacher_targets
+from xtra_tf.experiments import data_handshake, roles, teacher_targets
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import STAGES
 from xtra_tf.experiments.training import TrainingPlan, train
@@ -101,7 +101,8 @@ def data_folder(run: StageRun, task: TaskSpec) -> str:
 
 def open_data(run: StageRun, task: TaskSpec, with_teacher: bool) -> EpisodeLog:
   """A source task's log, with the teacher's targets beside it if asked."""
-  log = EpisodeLog(data_folder(run, task), expected_task=task)
+  log = data_handshake.open_log(
+      data_folder(run, task), task, run.parts.allowed_differences)
   if not with_teacher:
     return log
   return teacher_targets.laid_over(

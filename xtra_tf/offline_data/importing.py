@@ -2,11 +2,12 @@
 
 A source yields rows one by one, so that its size does not matter. They are
 written under a temporary name next to the output, which appears when all of it
-has been read, written and found to be whole.
+has been read, written, found to be whole and sealed. An import that was killed,
+or met a full disk, leaves that name behind: the same import goes on behind the
+last whole episode in it and ends with the same bytes as one that never stopped.
 """
 
 import abc
-import contextlib
 import dataclasses
 import os
 from typing import (
@@ -23,10 +24,16 @@ from typing import (
 
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  StepRow,
+  write_seal,
+)
 from xtra_tf.episodes.schema import ENDS
 from xtra_tf.errors import DataFileError, StorageError, UsageError
 from xtra_tf.numerics.frame_conversion import convert_frame
+from xtra_tf.offline_data.earlier_import import EarlierImport
 from xtra_tf.offline_data.whole_output import whole_output
 from xtra_tf.runs import format_bytes
 from xtra_tf.runs.provenance import code_version, versions
@@ -169,18 +176,20 @@ def import_dataset(source: ImportSource, output: str,
     UsageError: the output exists, or the frames cannot be converted.
     DataFileError: a file is damaged, or there is no step in all of them.
     IncompatibleDataError: the data are another game's.
-    StorageError: no space, no permission; the output does not appear.
+    StorageError: no space, no permission; the output does not appear, and
+      the same import goes on later.
   """
   output = os.path.abspath(output)
   task = converted_task(source.task, resolution, grayscale)
   # A log takes about what the source does; half of it is a careful guess.
-  with whole_output(output, source.stored_bytes // 2) as data:
+  with whole_output(output, source.stored_bytes // 2, goes_on=True) as data:
     summary = _write(source, task, data, progress)
     log = EpisodeLog(data)
     if not log.num_steps:
       raise DataFileError(
           source.path, 'the data set is empty: there is no step to learn '
           'from.', hint='Expected at least one episode.')
+    write_seal(data)
   return dataclasses.replace(
       summary, directory=output, steps=log.num_steps, rows=log.num_rows,
       stored_bytes=log.stored_bytes, returns=log.returns())
@@ -196,17 +205,19 @@ def _write(source: ImportSource, task: TaskSpec, directory: str,
     provenance['converted'] = {
         'from': list(source.task.observation_shape),
         'to': list(task.observation_shape)}
+  earlier = EarlierImport(directory, source, task, provenance)
   writer = EpisodeLogWriter(directory, task, source.columns,
-                            provenance=provenance)
+                            provenance=provenance, drop_open=True)
   largest = 0.
   ends = dict.fromkeys(ENDS, 0)
   try:
     for row, end, done in source.rows():
-      if convert:
-        row = row._replace(observation=convert_frame(
-            row.observation, task.observation_shape))
-      _append(writer, row, end, source.path)
       largest = max(largest, abs(float(row.raw_reward)))
+      if not earlier.has(row, end):
+        if convert:
+          row = row._replace(observation=convert_frame(
+              row.observation, task.observation_shape))
+        _append(writer, row, end, source.path)
       if end is not None:
         ends[end] += 1
       if progress is not None:
@@ -216,6 +227,7 @@ def _write(source: ImportSource, task: TaskSpec, directory: str,
     with contextlib.suppress(StorageError):
       writer.close()
     raise
+  earlier.check_all_met()
   writer.close()
   return ImportSummary(
       directory=directory, task=task, ends=ends, steps=0, rows=0,
