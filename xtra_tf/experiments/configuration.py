@@ -34,6 +34,7 @@ def _register(cls: Any, package: str) -> Any:
 
 ProfileSettings = _register(_settings.ProfileSettings, 'experiments')
 TaskSettings = _register(_settings.TaskSettings, 'experiments')
+TransferSettings = _register(_settings.TransferSettings, 'experiments')
 ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
 StageSettings = _register(_settings.StageSettings, 'experiments')
 TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
@@ -45,10 +46,11 @@ LearnerSettings = _register(_LearnerSettings, 'learners')
 TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
 EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
 
-CONFIGURABLES = (ProfileSettings, TaskSettings, ReplaySettings, StageSettings,
-                 TeacherPassSettings, ExecutionSettings, EfficientZeroConfig,
-                 MctsPlanner, TargetSettings, LearnerSettings,
-                 TaskWeightSettings, EvaluationSettings)
+CONFIGURABLES = (ProfileSettings, TaskSettings, TransferSettings,
+                 ReplaySettings, StageSettings, TeacherPassSettings,
+                 ExecutionSettings, EfficientZeroConfig, MctsPlanner,
+                 TargetSettings, LearnerSettings, TaskWeightSettings,
+                 EvaluationSettings)
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*include\s+[\'"]([^\'"]+)[\'"]', re.MULTILINE)
 

@@ -21,6 +21,7 @@ from xtra_tf.experiments.settings import (
   ReplaySettings,
   StageSettings,
   TeacherPassSettings,
+  TransferSettings,
   quotas,
 )
 from xtra_tf.learners import (
@@ -75,6 +76,8 @@ class RunParts:
   planner: Planner
   description: Dict[str, Any]  # of the world model, as in model.json
   seed: int
+  transfer: TransferSettings = TransferSettings()
+  data_share: float = 1.  # of each source task's steps
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -95,7 +98,7 @@ def resolve_parts(seed: int) -> RunParts:
   specs = [get_task(name, resolution=tasks.resolution,
                     grayscale=tasks.grayscale, stack=tasks.stack,
                     codec=tasks.codec)
-           for name in (tasks.target, *tasks.sources)]
+           for name in (tasks.target, *tasks.used_sources)]
   check_same_shapes(specs)
   target = specs[0]
   model = configuration.resolve(
@@ -124,7 +127,9 @@ def resolve_parts(seed: int) -> RunParts:
       task_weights=configuration.resolve(configuration.TaskWeightSettings),
       evaluation=configuration.resolve(configuration.EvaluationSettings),
       planner=configuration.resolve(configuration.MctsPlanner),
-      description=description, seed=seed)
+      description=description, seed=seed,
+      transfer=configuration.resolve(configuration.TransferSettings),
+      data_share=tasks.data_share)
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:
@@ -235,14 +240,17 @@ def batch_rows(parts: RunParts, name: str, with_target: bool
                ) -> Tuple[int, ...]:
   """Rows of each task in a batch of a stage that has all offline tasks."""
   settings = parts.stages[name]
+  if with_target and not parts.transfer.offline_tasks:
+    return (settings.stage.batch_size,)
   return quotas(settings.stage.batch_size, len(parts.sources), with_target,
                 equal=settings.replay.offline_composition == 'random')
 
 
 def stage_tasks(parts: RunParts, name: str) -> Tuple[TaskSpec, ...]:
   """The tasks of a stage that a run has once, in index order."""
+  offline = parts.sources if parts.transfer.offline_tasks else ()
   return {'student': parts.sources, 'scratch': (parts.target,),
-          'finetune': (parts.target, *parts.sources)}[name]
+          'finetune': (parts.target, *offline)}[name]
 
 
 def describe_model(parts: RunParts, name: str, tasks: Sequence[TaskSpec]
