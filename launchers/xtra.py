@@ -44,6 +44,10 @@ _FROM_RUN = flags.DEFINE_multi_string(
     'teachers and student from the run in DIR instead of making them. They '
     'must have been made with the same settings. Repeatable.')
 
+_EVALUATE = flags.DEFINE_bool(
+    'evaluate', True, 'Play the evaluation games of the models that were '
+    'trained.')
+
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 
@@ -59,7 +63,8 @@ def main() -> int:
       gin_bindings=FLAGS.gin_bindings, seed=FLAGS.seed, task_data=task_data,
       accept_config_change=_ACCEPT.value,
       only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,
-      offline_timeout=_OFFLINE_TIMEOUT.value, from_runs=_FROM_RUN.value)
+      offline_timeout=_OFFLINE_TIMEOUT.value, from_runs=_FROM_RUN.value,
+      evaluate=_EVALUATE.value)
   sys.stdout.write(f'{report}\n')
   return 0
 

@@ -191,6 +191,8 @@ class RunCost(RunLine):
     env_steps: environment steps of the judged stage.
     inherited: {stage: hash of the checkpoint or data} that the run took over
       from stages shared with other runs.
+    shared_seconds: {stage: wall clock} of these stages, in the run that made
+      them; not to be summed over runs.
   """
   method: str
   target: str
@@ -199,6 +201,7 @@ class RunCost(RunLine):
   updates: int
   env_steps: int
   inherited: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  shared_seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

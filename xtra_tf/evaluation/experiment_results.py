@@ -93,6 +93,7 @@ class ExperimentResults:
     """
     if self.exists():
       old, new = self.record().identity(), record.identity()
+      record = dataclasses.replace(record, started=self.record().started)
       changes = [change for change in compare_settings(old, new)
                  if not (change.old is None and change.name.startswith(
                      ('method ', 'target ')))]

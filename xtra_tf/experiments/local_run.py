@@ -42,7 +42,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
              accept_config_change: bool = False,
              only: Sequence[str] = (), offline_address: Optional[str] = None,
              offline_timeout: float = 60.,
-             from_runs: Sequence[str] = ()) -> str:
+             from_runs: Sequence[str] = (), evaluate: bool = True) -> str:
   """Runs what is left of the main job and returns the path of its report.
 
   Args:
@@ -59,6 +59,8 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     offline_timeout: seconds that this server may be gone.
     from_runs: runs whose finished stages are used instead of making them, as
       of `inheritance.parse`.
+    evaluate: play the evaluation games of the chosen stages; False for stages
+      that are made for other runs.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -82,7 +84,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   directory.inherit(taken)
   run = StageRun(parts, directory, task_data)
   stages.check_selection(run, only, with_teachers=offline_address is None)
-  settings = {**configuration.bound_values(), 'flag:seed': str(seed),
+  settings = {**configuration.run_settings(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
   settings.update({f'flag:from_run:{name}': stage['digest']
                    for name, stage in taken.items()})
@@ -106,13 +108,14 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
                     file.read())
     try:
       stages.run_stages(run, chosen)
-      evaluate_all(run, chosen)
+      if evaluate:
+        evaluate_all(run, chosen)
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise
     directory.write_config(operative=configuration.operative_text())
-    if only:
-      directory.finish('stopped', reason=f'asked for {", ".join(only)} alone')
+    if only or not evaluate:
+      directory.finish('stopped', reason=f'asked for {", ".join(chosen)} alone')
       return directory.results
     directory.finish('done')
     return write_report(directory.path)

@@ -6,6 +6,8 @@ the first stage began, so that a mistake costs no time.
 """
 
 import dataclasses
+import functools
+import json
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -119,8 +121,7 @@ def resolve_parts(seed: int) -> RunParts:
         targets=configuration.resolve(configuration.TargetSettings, name))
   action_heads.check({name: parts.stage for name, parts in stages.items()},
                      target, specs[1:])
-  # A dry construction: impossible sizes are refused here, not hours later.
-  build_world_model(description)
+  _try_to_build(json.dumps(description['config'], sort_keys=True))
   return RunParts(
       target=target, sources=tuple(specs[1:]), stages=stages,
       teacher_pass=configuration.resolve(configuration.TeacherPassSettings),
@@ -130,6 +131,12 @@ def resolve_parts(seed: int) -> RunParts:
       description=description, seed=seed,
       transfer=configuration.resolve(configuration.TransferSettings),
       data_share=tasks.data_share)
+
+
+@functools.lru_cache(maxsize=None)
+def _try_to_build(config: str) -> None:
+  """Impossible sizes are refused here, not hours later."""
+  build_world_model({'family': 'efficientzero', 'config': json.loads(config)})
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:

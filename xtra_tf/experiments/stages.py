@@ -57,7 +57,9 @@ def check_selection(run: StageRun, only: Sequence[str],
         'SOURCE_TASKS is empty. Expected at least one offline task; without '
         'any, the stage `scratch` alone can be run (--stages=scratch).')
   for name in only:
-    for before in _needed(run, name):
+    if all(d.read_done() is not None for d in _directories(run, name)):
+      continue
+    for before in needed(run.parts, name):
       if before in only or (before == 'teacher' and not with_teachers):
         continue
       for directory in _directories(run, before):
@@ -69,10 +71,10 @@ def check_selection(run: StageRun, only: Sequence[str],
               f'--from_run={before}=DIR.')
 
 
-def _needed(run: StageRun, name: str) -> Sequence[str]:
-  """The stages whose results a stage starts from."""
+def needed(parts: RunParts, name: str) -> Sequence[str]:
+  """The stages whose results a stage starts from, one step back."""
   if name == 'finetune':
-    transfer = run.parts.transfer
+    transfer = parts.transfer
     return [*(['student'] if transfer.parts else []),
             *(['teacher'] if transfer.offline_tasks else [])]
   return {'teacher': ['data'], 'student': ['teacher']}.get(name, [])
@@ -82,6 +84,8 @@ def _directories(run: StageRun, name: str) -> List[StageDirectory]:
   """The folders of a stage: one, or one for each source task it is run for."""
   if name == 'student':
     return [run.directory.stage(name)]
+  if name in ('finetune', 'scratch'):
+    return [run.directory.stage(name, run.parts.target.name)]
   return [run.directory.stage(name, task.name) for task in run.parts.sources
           if name != 'data' or task.name not in run.task_data]
 
