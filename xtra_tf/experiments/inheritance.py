@@ -111,6 +111,8 @@ def _check_settings(parts: RunParts, stage: StageDirectory,
       stage_settings.read(stage),
       stage_settings.of_stage(parts, stage.name, task_data))
   if changes:
+    # The stage's own first: what it starts from often differs as a whole.
+    changes.sort(key=lambda c: (not c.name.startswith(f'{stage.name}.'), c.name))
     shown = '\n'.join(f'  {change}' for change in changes[:_SHOWN_DIFFERENCES])
     more = len(changes) - _SHOWN_DIFFERENCES
     raise IncompatibleDataError(
