@@ -1,4 +1,4 @@
-"""The protocol `smoke` as an experiment, by the real launcher, and its files."""
+"""An experiment by the real launcher, and the files that it leaves."""
 
 import json
 import os

@@ -102,7 +102,7 @@ def _check_own(directory: RunDirectory, name: str) -> None:
     raise UsageError(
         f'{directory.path} has a stage {name} of its own, and --from_run would '
         'take its place. Expected another --root_dir, or --from_run without '
-        f'this stage, e.g. --from_run=data=DIR.')
+        'this stage, e.g. --from_run=data=DIR.')
 
 
 def _check_settings(parts: RunParts, stage: StageDirectory,
@@ -112,7 +112,8 @@ def _check_settings(parts: RunParts, stage: StageDirectory,
       stage_settings.of_stage(parts, stage.name, task_data))
   if changes:
     # The stage's own first: what it starts from often differs as a whole.
-    changes.sort(key=lambda c: (not c.name.startswith(f'{stage.name}.'), c.name))
+    changes.sort(
+        key=lambda c: (not c.name.startswith(f'{stage.name}.'), c.name))
     shown = '\n'.join(f'  {change}' for change in changes[:_SHOWN_DIFFERENCES])
     more = len(changes) - _SHOWN_DIFFERENCES
     raise IncompatibleDataError(
