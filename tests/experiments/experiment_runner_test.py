@@ -146,7 +146,9 @@ class RunnerTest(absltest.TestCase):
 
   def test_what_needs_a_failed_stage_is_not_run_and_told_of(self):
     self.touch('fail-student7')
-    self.assertEqual(self.runner(jobs=[*self.jobs, _job(9, ())]).run(), 74)
+    runner = self.runner(jobs=[*self.jobs, _job(9, ())])
+    self.assertEqual(runner.run(), 74)
+    self.assertEqual(runner.summary(), '5 jobs: 1 done, 1 failed, 3 blocked')
     self.assertCountEqual(self.started(),
                           ['shared/s', 'xtra/tiny.catch/seed-9'])
     self.assertEqual([(f.seed, f.stage) for f in self.results.failures()],
