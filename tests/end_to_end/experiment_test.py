@@ -32,6 +32,7 @@ def _launch(folder, *flags):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)
 class ExperimentTest(absltest.TestCase):
 
   def test_two_methods_two_seeds(self):
