@@ -224,6 +224,20 @@ class ViewTest(absltest.TestCase):
     self.assertIn('exit code 70', text)
     self.assertIn('2 jobs: 1 failed, 1 blocked', text)
 
+  def test_the_table_of_many_jobs_shows_those_that_run(self):
+    jobs = [_job(seed) for seed in range(200)]
+    out = io.StringIO()
+    view = ExperimentView(jobs, self.create_tempdir().full_path)
+    for job in jobs[:150]:
+      view.set(job.name, experiment_view.DONE, quiet=True)
+    view.set(jobs[150].name, experiment_view.RUNNING, quiet=True)
+    Console(file=out, width=100).print(view.render())
+    lines = out.getvalue().splitlines()
+    self.assertLess(len(lines), 10)
+    self.assertIn('seed 150', lines[-2])
+    self.assertEqual(lines[-1].strip(),
+                     '200 jobs: 49 waiting, 1 running, 150 done')
+
   def test_updates_are_read_from_the_metrics(self):
     root = self.create_tempdir().full_path
     self.assertEqual(experiment_view.updates_made(_SHARED, root), 0)

@@ -98,7 +98,8 @@ def _record(plan: Plan, gin_files: Sequence[str],
   now = datetime.datetime.now(datetime.timezone.utc)
   return ExperimentRecord(
       name=plan.settings.name or _base_name(gin_files[-1]),
-      gin_files=tuple(gin_files), gin_bindings=tuple(bindings),
+      gin_files=tuple(os.path.relpath(f) if os.path.isabs(f) else f
+                      for f in gin_files), gin_bindings=tuple(bindings),
       methods=plan.methods, targets=plan.targets, seeds=plan.settings.seeds,
       settings=settings, settings_hash=settings_hash(settings),
       versions=provenance.versions(), machine=provenance.machine(),

@@ -32,6 +32,7 @@ _STYLES = {WAITING: 'dim', RUNNING: 'cyan', DONE: 'green', FAILED: 'bold red',
            BLOCKED: 'red'}
 _PLAIN_INTERVAL = 60.  # seconds between plain lines of a running job
 _TAIL_BYTES = 8192
+_SHOWN_FAILED, _SHOWN_DONE = 8, 4  # rows of the live table
 _PREFIXES = ('', 'K', 'M', 'G', 'T', 'P', 'E', 'Z')
 
 
@@ -140,10 +141,8 @@ class ExperimentView:
     table = Table.grid(padding=(0, 1), expand=True)
     for ratio in (2, 1, None, None, 3):
       table.add_column(no_wrap=True, overflow='ellipsis', ratio=ratio)
-    for name, state in self._states.items():
-      if state in (WAITING, BLOCKED):
-        continue
-      job = self._jobs[name]
+    for name in self._shown():
+      job, state = self._jobs[name], self._states[name]
       made = updates_made(job, self._root_dir) if state == RUNNING else 0
       bar: Union[ProgressBar, Text] = Text('')
       if state == RUNNING and job.updates:
@@ -153,6 +152,14 @@ class ExperimentView:
           Text(self._time(name), style='magenta'),
           Text(self._detail(name, made), style='dim'))
     return Group(table, Text(self.summary(), style='bold'))
+
+  def _shown(self) -> List[str]:
+    """What fits a terminal: the last that ended, and all that run."""
+    names: Dict[str, List[str]] = {state: [] for state in _STYLES}
+    for name, state in self._states.items():
+      names[state].append(name)
+    return [*names[FAILED][-_SHOWN_FAILED:], *names[DONE][-_SHOWN_DONE:],
+            *names[RUNNING]]
 
   def _time(self, name: str) -> str:
     if self._states[name] == RUNNING:
