@@ -39,6 +39,15 @@ _OFFLINE_TIMEOUT = flags.DEFINE_float(
     'offline_timeout', 60., 'Seconds that this server may be gone before the '
     'program ends with 69.', lower_bound=0.)
 
+_FROM_RUN = flags.DEFINE_multi_string(
+    'from_run', [], 'DIR, or STAGE[,STAGE]=DIR: take finished source data, '
+    'teachers and student from the run in DIR instead of making them. They '
+    'must have been made with the same settings. Repeatable.')
+
+_EVALUATE = flags.DEFINE_bool(
+    'evaluate', True, 'Play the evaluation games of the models that were '
+    'trained.')
+
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 
@@ -54,7 +63,8 @@ def main() -> int:
       gin_bindings=FLAGS.gin_bindings, seed=FLAGS.seed, task_data=task_data,
       accept_config_change=_ACCEPT.value,
       only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,
-      offline_timeout=_OFFLINE_TIMEOUT.value)
+      offline_timeout=_OFFLINE_TIMEOUT.value, from_runs=_FROM_RUN.value,
+      evaluate=_EVALUATE.value)
   sys.stdout.write(f'{report}\n')
   return 0
 

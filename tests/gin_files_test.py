@@ -48,7 +48,7 @@ class GinFilesTest(parameterized.TestCase, tf.test.TestCase):
 
   @parameterized.parameters(*_TASK_SETS)
   def test_task_set_has_known_games(self, name):
-    configuration.parse(['methods/xtra.gin', name], [])
+    configuration.parse(['protocols/paper.gin', name], [])
     settings = configuration.resolve(configuration.TaskSettings)
     for task in (settings.target, *settings.sources):
       self.assertEqual(tasks.get_task(task).num_actions, 18)

@@ -36,6 +36,16 @@ class ResultsTest(parameterized.TestCase):
   def test_no_file_no_results(self):
     self.assertEqual(results.read(self.path), [])
 
+  def test_steps_that_are_made_again_are_forgotten(self):
+    for step in (10, 20, 30):
+      results.append(self.path, _record(step=step))
+    results.truncate_after(self.path, 20)
+    self.assertEqual([r.step for r in results.read(self.path)], [10, 20])
+    # Made again, with other scores.
+    self.assertTrue(results.append(self.path, _record(step=30, returns=(0, 0))))
+    results.truncate_after(os.path.join(self.folder, 'none.jsonl'), 0)
+    self.assertFalse(os.path.exists(os.path.join(self.folder, 'none.jsonl')))
+
   def test_identical_repeat_is_kept_once(self):
     results.append(self.path, _record())
     # What it took to evaluate is not what came out.

@@ -184,6 +184,37 @@ class EpisodeLog:
       raise DataFileError(self.directory, 'the log holds no step.',
                           hint='Expected at least one episode.')
 
+  def with_share(self, share: float) -> 'EpisodeLog':
+    """This log with a share of its steps, in whole episodes.
+
+    The episodes are spread evenly over the log, so that those of an early and
+    of a late policy keep their shares.
+
+    Args:
+      share: more than 0, at most 1.
+
+    Returns:
+      A log with about so many steps; never with none.
+
+    Raises:
+      ValueError: the share is out of range, or an overlay is laid over this
+        log: lay it over the result.
+    """
+    if not 0 < share <= 1 or self._overlay is not None:
+      raise ValueError('Expected a share of more than 0 and at most 1 of a log '
+                       f'without an overlay, got {share}.')
+    kept: List[_Stored] = []
+    steps, seen = 0, 0
+    for stored in self._stored:
+      seen += stored.steps
+      if steps < share * seen:
+        kept.append(stored)
+        steps += stored.steps
+    reduced = copy.copy(self)
+    reduced._stored = kept  # pylint: disable=protected-access
+    reduced._bytes = int(self._bytes * steps / max(seen, 1))
+    return reduced
+
   def with_overlay(self, directory: str) -> 'EpisodeLog':
     """This log with the columns of another that was made for its rows.
 

@@ -14,7 +14,13 @@ import os
 from typing import Any, List, Mapping, Optional, Tuple
 
 from xtra_tf.errors import DataFileError
-from xtra_tf.runs import make_folder, read_json, storage_error, write_json
+from xtra_tf.runs import (
+  make_folder,
+  read_json,
+  storage_error,
+  write_bytes,
+  write_json,
+)
 from xtra_tf.runs.stage_directory import folder_name
 
 RECORDINGS = 'recordings'  # folder beside the results file
@@ -180,6 +186,25 @@ def append(path: str, record: ResultRecord,
   except OSError as error:
     raise storage_error(path, error, len(line)) from error
   return True
+
+
+def truncate_after(path: str, step: int) -> None:
+  """Forgets evaluations of gradient steps that a resumed run makes again.
+
+  Args:
+    path: a results file without recordings; it need not exist.
+    step: of the save that the run goes on from; its own results are kept.
+
+  Raises:
+    DataFileError: the file is damaged.
+    StorageError: it cannot be written.
+  """
+  records = read(path)
+  kept = [record for record in records if record.step <= step]
+  if len(kept) < len(records):
+    write_bytes(path, b''.join(
+        json.dumps(dataclasses.asdict(record), allow_nan=False).encode()
+        + b'\n' for record in kept))
 
 
 def _drop_torn_tail(file: Any) -> None:

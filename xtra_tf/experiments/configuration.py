@@ -9,7 +9,7 @@ import importlib.resources
 import os
 import re
 import tokenize
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 import gin
 
@@ -18,6 +18,7 @@ from xtra_tf.evaluation.protocol import (
   EvaluationSettings as _EvaluationSettings,
 )
 from xtra_tf.experiments import execution as _execution
+from xtra_tf.experiments import experiment_settings as _experiment
 from xtra_tf.experiments import settings as _settings
 from xtra_tf.learners import LearnerSettings as _LearnerSettings
 from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
@@ -35,6 +36,7 @@ def _register(cls: Any, package: str) -> Any:
 
 ProfileSettings = _register(_settings.ProfileSettings, 'experiments')
 TaskSettings = _register(_settings.TaskSettings, 'experiments')
+TransferSettings = _register(_settings.TransferSettings, 'experiments')
 ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
 StageSettings = _register(_settings.StageSettings, 'experiments')
 TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
@@ -45,11 +47,16 @@ TargetSettings = _register(_TargetSettings, 'targets')
 LearnerSettings = _register(_LearnerSettings, 'learners')
 TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
 EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
+ExperimentSettings = _register(_experiment.ExperimentSettings, 'experiments')
+MethodSettings = _register(_experiment.MethodSettings, 'experiments')
 
-CONFIGURABLES = (ProfileSettings, TaskSettings, ReplaySettings, StageSettings,
-                 TeacherPassSettings, ExecutionSettings, EfficientZeroConfig,
-                 MctsPlanner, TargetSettings, LearnerSettings,
-                 TaskWeightSettings, EvaluationSettings)
+CONFIGURABLES = (ProfileSettings, TaskSettings, TransferSettings,
+                 ReplaySettings, StageSettings, TeacherPassSettings,
+                 ExecutionSettings, EfficientZeroConfig, MctsPlanner,
+                 TargetSettings, LearnerSettings, TaskWeightSettings,
+                 EvaluationSettings, ExperimentSettings, MethodSettings)
+# They say which runs there are, and decide nothing within a run.
+_OF_NO_RUN = ('ExperimentSettings.', 'MethodSettings.')
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
 _INCLUDE = re.compile(r'^\s*include\s+[\'"]([^\'"]+)[\'"]', re.MULTILINE)
 
@@ -69,6 +76,16 @@ def gin_folders() -> List[str]:
   return folders
 
 
+def known_gin_files() -> List[str]:
+  """The gin files of checkout and package, e.g. `protocols/demo.gin`."""
+  known: Set[str] = set()
+  for folder in gin_folders()[1:]:
+    for parent, _, files in os.walk(folder):
+      known.update(os.path.relpath(os.path.join(parent, f), folder)
+                   for f in files if f.endswith('.gin'))
+  return sorted(known)
+
+
 def find_gin_file(name: str) -> str:
   """Path of a gin file, named with or without the leading `gin/`.
 
@@ -81,12 +98,8 @@ def find_gin_file(name: str) -> str:
       path = os.path.join(folder, candidate)
       if os.path.isfile(path):
         return path
-  known: List[str] = []
-  for folder in gin_folders()[1:]:
-    for parent, _, files in os.walk(folder):
-      known.extend(os.path.relpath(os.path.join(parent, f), folder)
-                   for f in files if f.endswith('.gin'))
-  raise UsageError(f'There is no gin file {name}. {near_names(bare, known)} '
+  raise UsageError(f'There is no gin file {name}. '
+                   f'{near_names(bare, known_gin_files())} '
                    f'Looked in: {", ".join(gin_folders())}.')
 
 
@@ -184,6 +197,12 @@ def bound_values() -> Dict[str, str]:
       name, _, value = line.partition('=')
       values[name.strip()] = value.strip()
   return values
+
+
+def run_settings() -> Dict[str, str]:
+  """Of `bound_values`, those that a run depends on."""
+  return {name: value for name, value in bound_values().items()
+          if not name.split('xtra_tf.experiments.')[-1].startswith(_OF_NO_RUN)}
 
 
 def config_text() -> str:

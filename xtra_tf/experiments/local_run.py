@@ -14,6 +14,7 @@ from xtra_tf.experiments import (
   data_columns,
   data_handshake,
   doctor,
+  inheritance,
   offline_server,
   roles,
   stages,
@@ -40,7 +41,8 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
              task_data: Optional[Mapping[str, str]] = None,
              accept_config_change: bool = False,
              only: Sequence[str] = (), offline_address: Optional[str] = None,
-             offline_timeout: float = 60.) -> str:
+             offline_timeout: float = 60.,
+             from_runs: Sequence[str] = (), evaluate: bool = True) -> str:
   """Runs what is left of the main job and returns the path of its report.
 
   Args:
@@ -55,6 +57,10 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     offline_address: HOST:PORT of a server that has the source tasks' tables;
       their data and teachers are then no stages of the run.
     offline_timeout: seconds that this server may be gone.
+    from_runs: runs whose finished stages are used instead of making them, as
+      of `inheritance.parse`.
+    evaluate: play the evaluation games of the chosen stages; False for stages
+      that are made for other runs.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -73,10 +79,15 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   check_machine(parts, root_dir)
   configuration.resolve(configuration.ExecutionSettings).apply()
   directory = RunDirectory(root_dir)
+  taken = inheritance.find(
+      parts, directory, inheritance.parse(from_runs), task_data)
+  directory.inherit(taken)
   run = StageRun(parts, directory, task_data)
   stages.check_selection(run, only, with_teachers=offline_address is None)
-  settings = {**configuration.bound_values(), 'flag:seed': str(seed),
+  settings = {**configuration.run_settings(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
+  settings.update({f'flag:from_run:{name}': stage['digest']
+                   for name, stage in taken.items()})
   if offline_address is not None:
     settings['flag:offline_address'] = offline_address
   report = finished_report(directory, settings)
@@ -97,13 +108,14 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
                     file.read())
     try:
       stages.run_stages(run, chosen)
-      evaluate_all(run, chosen)
+      if evaluate:
+        evaluate_all(run, chosen)
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise
     directory.write_config(operative=configuration.operative_text())
-    if only:
-      directory.finish('stopped', reason=f'asked for {", ".join(only)} alone')
+    if only or not evaluate:
+      directory.finish('stopped', reason=f'asked for {", ".join(chosen)} alone')
       return directory.results
     directory.finish('done')
     return write_report(directory.path)

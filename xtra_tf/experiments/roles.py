@@ -6,6 +6,8 @@ the first stage began, so that a mistake costs no time.
 """
 
 import dataclasses
+import functools
+import json
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -21,6 +23,7 @@ from xtra_tf.experiments.settings import (
   ReplaySettings,
   StageSettings,
   TeacherPassSettings,
+  TransferSettings,
   quotas,
 )
 from xtra_tf.learners import (
@@ -76,6 +79,8 @@ class RunParts:
   description: Dict[str, Any]  # of the world model, as in model.json
   seed: int
   allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
+  transfer: TransferSettings = TransferSettings()
+  data_share: float = 1.  # of each source task's steps
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -93,7 +98,7 @@ def resolve_parts(seed: int) -> RunParts:
     IncompatibleDataError: tasks of different frames or action sets.
   """
   tasks = configuration.resolve(configuration.TaskSettings)
-  specs = [tasks.spec(name) for name in (tasks.target, *tasks.sources)]
+  specs = [tasks.spec(name) for name in (tasks.target, *tasks.used_sources)]
   check_same_shapes(specs)
   target = specs[0]
   model = configuration.resolve(
@@ -114,8 +119,7 @@ def resolve_parts(seed: int) -> RunParts:
         targets=configuration.resolve(configuration.TargetSettings, name))
   action_heads.check({name: parts.stage for name, parts in stages.items()},
                      target, specs[1:])
-  # A dry construction: impossible sizes are refused here, not hours later.
-  build_world_model(description)
+  _try_to_build(json.dumps(description['config'], sort_keys=True))
   return RunParts(
       target=target, sources=tuple(specs[1:]), stages=stages,
       teacher_pass=configuration.resolve(configuration.TeacherPassSettings),
@@ -123,7 +127,15 @@ def resolve_parts(seed: int) -> RunParts:
       evaluation=configuration.resolve(configuration.EvaluationSettings),
       planner=configuration.resolve(configuration.MctsPlanner),
       description=description, seed=seed,
-      allowed_differences=tasks.allowed_differences)
+      allowed_differences=tasks.allowed_differences,
+      transfer=configuration.resolve(configuration.TransferSettings),
+      data_share=tasks.data_share)
+
+
+@functools.lru_cache(maxsize=None)
+def _try_to_build(config: str) -> None:
+  """Impossible sizes are refused here, not hours later."""
+  build_world_model({'family': 'efficientzero', 'config': json.loads(config)})
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:
@@ -234,14 +246,17 @@ def batch_rows(parts: RunParts, name: str, with_target: bool
                ) -> Tuple[int, ...]:
   """Rows of each task in a batch of a stage that has all offline tasks."""
   settings = parts.stages[name]
+  if with_target and not parts.transfer.offline_tasks:
+    return (settings.stage.batch_size,)
   return quotas(settings.stage.batch_size, len(parts.sources), with_target,
                 equal=settings.replay.offline_composition == 'random')
 
 
 def stage_tasks(parts: RunParts, name: str) -> Tuple[TaskSpec, ...]:
   """The tasks of a stage that a run has once, in index order."""
+  offline = parts.sources if parts.transfer.offline_tasks else ()
   return {'student': parts.sources, 'scratch': (parts.target,),
-          'finetune': (parts.target, *parts.sources)}[name]
+          'finetune': (parts.target, *offline)}[name]
 
 
 def describe_model(parts: RunParts, name: str, tasks: Sequence[TaskSpec]

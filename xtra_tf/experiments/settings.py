@@ -6,7 +6,7 @@ stage reads its settings inside the gin scope of its name: `teacher/...`.
 
 import dataclasses
 import math
-from typing import Any, Tuple
+from typing import Any, Optional, Tuple
 
 from xtra_tf.episodes.schema import NEGOTIABLE
 from xtra_tf.errors import UsageError, near_names
@@ -22,6 +22,8 @@ WARM_UP_TARGETS = ('none', 'uniform')
 # What data may differ in from the run, if it is allowed by name: fields of a
 # task, and two that are known from a log's provenance.
 ALLOWABLE = (*NEGOTIABLE, 'discount', 'rom_md5')
+# Parts of a world model that finetuning can take over from the student.
+MODEL_PARTS = ('representation', 'dynamics', 'prediction', 'projection')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -91,6 +93,9 @@ class TaskSettings:
       instead (official: 0; the DQN replay data: 0.25).
     allowed_differences: of `ALLOWABLE`, in what offline data may differ from
       the tasks; anything else that differs is refused.
+    num_sources: how many of `sources`, the first of them, are used; None: all.
+    data_share: share of each source task's steps that are used, in whole
+      episodes spread evenly over its data.
   """
   target: str
   sources: Tuple[str, ...]
@@ -100,6 +105,8 @@ class TaskSettings:
   codec: str = 'lossless'
   sticky_actions: float = 0.
   allowed_differences: Tuple[str, ...] = ()
+  num_sources: Optional[int] = None
+  data_share: float = 1.0
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -132,6 +139,10 @@ class TaskSettings:
             f'TaskSettings.allowed_differences names {name!r}. Expected some '
             f'of {", ".join(ALLOWABLE)}: in nothing else may data differ from '
             'the run.')
+    if not 0 < self.data_share <= 1:
+      raise UsageError(f'TaskSettings.data_share is {self.data_share!r}. '
+                       'Expected more than 0 and at most 1.')
+    self._check_num_sources()
 
   def spec(self, name: str) -> TaskSpec:
     """A task as these settings want it played and seen.
@@ -142,6 +153,57 @@ class TaskSettings:
     return get_task(name, resolution=self.resolution, grayscale=self.grayscale,
                     stack=self.stack, codec=self.codec,
                     sticky_actions=float(self.sticky_actions))
+
+  def _check_num_sources(self) -> None:
+    count = self.num_sources
+    if count is None:
+      return
+    if isinstance(count, bool) or not isinstance(count, int) or not (
+        1 <= count <= len(self.sources)):
+      raise UsageError(
+          f'TaskSettings.num_sources is {count!r}. Expected 1 to '
+          f'{len(self.sources)}, as SOURCE_TASKS names '
+          f'{", ".join(self.sources) or "none"}; or None for all.')
+
+  @property
+  def used_sources(self) -> Tuple[str, ...]:
+    """The source tasks that are used."""
+    return self.sources[:self.num_sources]
+
+
+@dataclasses.dataclass(frozen=True)
+class TransferSettings:
+  """What finetuning takes over from pretraining.
+
+  Source: the paper's section 3, ablations and analysis.
+
+  Attributes:
+    parts: of the student's network, with which finetuning begins; the others
+      begin anew. None at all: without pretraining.
+    offline_tasks: whether finetuning learns from the offline tasks too; False:
+      without cross-task, all rows of a batch are the target's.
+  """
+  parts: Tuple[str, ...] = MODEL_PARTS
+  offline_tasks: bool = True
+
+  def __post_init__(self) -> None:
+    if isinstance(self.parts, str):
+      raise UsageError(f'TransferSettings.parts is the text {self.parts!r}. '
+                       f"Expected a tuple of names, e.g. ('{self.parts}',).")
+    object.__setattr__(self, 'parts', tuple(self.parts))
+    for part in self.parts:
+      if part not in MODEL_PARTS:
+        raise UsageError(f'TransferSettings.parts names {part!r}. '
+                         f'{near_names(str(part), MODEL_PARTS)}')
+    if len(set(self.parts)) != len(self.parts):
+      raise UsageError(f'TransferSettings.parts names a part twice: '
+                       f'{", ".join(self.parts)}. Expected distinct names.')
+    _check_choice(self, 'offline_tasks', (True, False))
+    if not self.parts and not self.offline_tasks:
+      raise UsageError(
+          'TransferSettings has neither parts nor offline_tasks. Expected one '
+          'of them at least: without both, nothing is transferred, which is '
+          'the stage `scratch`.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,9 +18,14 @@ from typing import (
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.experiments import data_handshake, roles, teacher_targets
+from xtra_tf.experiments import (
+  data_handshake,
+  roles,
+  stage_settings,
+  teacher_targets,
+)
 from xtra_tf.experiments.roles import RunParts
-from xtra_tf.experiments.settings import STAGES
+from xtra_tf.experiments.settings import MODEL_PARTS, STAGES
 from xtra_tf.experiments.training import TrainingPlan, train
 from xtra_tf.replay import SharedServer
 from xtra_tf.runs import RunDirectory, StageDirectory
@@ -56,22 +61,36 @@ def check_selection(run: StageRun, only: Sequence[str],
     raise UsageError(
         'SOURCE_TASKS is empty. Expected at least one offline task; without '
         'any, the stage `scratch` alone can be run (--stages=scratch).')
-  for name, before in _NEEDED.items():
-    if name not in only or before in only or (
-        name == 'student' and not with_teachers):
+  for name in only:
+    if all(d.read_done() is not None for d in _directories(run, name)):
       continue
-    for directory in _directories(run, before):
-      if directory.read_done() is None:
-        raise UsageError(
-            f'The stage {name} needs {directory.name}, which is not done in '
-            f'{run.directory.path}. Run it first, or with it: '
-            f'--stages={before},{name}.')
+    for before in needed(run.parts, name):
+      if before in only or (before == 'teacher' and not with_teachers):
+        continue
+      for directory in _directories(run, before):
+        if directory.read_done() is None:
+          raise UsageError(
+              f'The stage {name} needs {directory.name}, which is not done in '
+              f'{run.directory.path}. Run it first, or with it: '
+              f'--stages={before},{name}; or take it from another run: '
+              f'--from_run={before}=DIR.')
+
+
+def needed(parts: RunParts, name: str) -> Sequence[str]:
+  """The stages whose results a stage starts from, one step back."""
+  if name == 'finetune':
+    transfer = parts.transfer
+    return [*(['student'] if transfer.parts else []),
+            *(['teacher'] if transfer.offline_tasks else [])]
+  return {'teacher': ['data'], 'student': ['teacher']}.get(name, [])
 
 
 def _directories(run: StageRun, name: str) -> List[StageDirectory]:
   """The folders of a stage: one, or one for each source task it is run for."""
   if name == 'student':
     return [run.directory.stage(name)]
+  if name in ('finetune', 'scratch'):
+    return [run.directory.stage(name, run.parts.target.name)]
   return [run.directory.stage(name, task.name) for task in run.parts.sources
           if name != 'data' or task.name not in run.task_data]
 
@@ -103,6 +122,8 @@ def open_data(run: StageRun, task: TaskSpec, with_teacher: bool) -> EpisodeLog:
   """A source task's log, with the teacher's targets beside it if asked."""
   log = data_handshake.open_log(
       data_folder(run, task), task, run.parts.allowed_differences)
+  if run.parts.data_share < 1:
+    log = log.with_share(run.parts.data_share)
   if not with_teacher:
     return log
   return teacher_targets.laid_over(
@@ -123,6 +144,7 @@ def _once(run: StageRun, directory: StageDirectory,
   if done is not None:
     return done
   name = directory.name
+  stage_settings.write(run.parts, directory, run.task_data)
   begun = time.monotonic()
   run.directory.record_stage(name, 'running')
   result = body()
@@ -175,18 +197,26 @@ def distil_student(run: StageRun) -> None:
 
 
 def finetune(run: StageRun) -> None:
-  """Finetunes the student on the target together with the offline tasks."""
-  parts = run.parts
+  """Finetunes the student on the target together with the offline tasks.
+
+  With less of it where `TransferSettings` says so.
+  """
+  parts, transfer = run.parts, run.parts.transfer
   directory = run.directory.stage('finetune', parts.target.name)
-  rows = roles.batch_rows(parts, 'finetune', with_target=True)
+  crossing = transfer.offline_tasks
 
   def body() -> Dict[str, Any]:
     return train(parts, TrainingPlan(
         stage='finetune', title=f'Finetuning: {parts.target.name}',
-        directory=directory, tasks=(parts.target, *parts.sources), rows=rows,
-        targets='finetuning', online=True, weighted=True,
-        initial_weights=run.directory.stage('student').path,
-        logs=_offline_logs(run), shared=run.shared))
+        directory=directory, tasks=roles.stage_tasks(parts, 'finetune'),
+        rows=roles.batch_rows(parts, 'finetune', with_target=True),
+        targets='finetuning' if crossing else 'reanalyzed', online=True,
+        weighted=crossing, logs=_offline_logs(run) if crossing else {},
+        shared=run.shared if crossing else None,
+        initial_weights=(run.directory.stage('student').path
+                         if transfer.parts else None),
+        initial_parts=(None if set(transfer.parts) == set(MODEL_PARTS)
+                       else transfer.parts)))
 
   _once(run, directory, body)
 
@@ -206,8 +236,6 @@ def train_from_scratch(run: StageRun) -> None:
   _once(run, directory, body)
 
 
-# What a stage starts from.
-_NEEDED = {'teacher': 'data', 'student': 'teacher', 'finetune': 'student'}
 _PER_SOURCE: Dict[str, Callable[[StageRun, TaskSpec], None]] = {
     'data': make_source_data, 'teacher': train_teacher}
 _ONCE_A_RUN: Dict[str, Callable[[StageRun], None]] = {

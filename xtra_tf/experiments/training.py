@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from xtra_tf import environments
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
+from xtra_tf.evaluation import results
 from xtra_tf.evaluation.evaluator import Evaluator
 from xtra_tf.experiments import (
   configuration,
@@ -28,7 +29,12 @@ from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
 from xtra_tf.replay import Extras, ReplayTables, SharedServer
-from xtra_tf.runs import MetricsWriter, StageDirectory, StageProgress
+from xtra_tf.runs import (
+  MetricsWriter,
+  StageDirectory,
+  StageProgress,
+  run_of_stage,
+)
 from xtra_tf.targets import TargetsFn
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.variables import (
@@ -64,6 +70,7 @@ class TrainingPlan:
     logs: offline tasks' data.
     online: whether the first task is played.
     initial_weights: folder of a stage whose weights training starts from.
+    initial_parts: of the model, that take these weights; None: all.
     weighted: whether offline tasks are weighted by gradient similarity.
     shared: the server that has the offline tasks' tables instead of `logs`;
       its record was checked.
@@ -77,6 +84,7 @@ class TrainingPlan:
   logs: Mapping[str, EpisodeLog]
   online: bool = False
   initial_weights: Optional[str] = None
+  initial_parts: Optional[Tuple[str, ...]] = None
   weighted: bool = False
   shared: Optional[SharedServer] = None
 
@@ -106,8 +114,7 @@ def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
   seed = plan.seed(parts.seed)
   description = roles.describe_model(parts, plan.stage, plan.tasks)
   online = roles.build_model(parts, seed, description)
-  if plan.initial_weights is not None:
-    restore_world_model(online, plan.initial_weights)
+  _restore_initial(parts, plan, online, description)
   models = Models(online)
   if plan.targets != 'stored':
     models.target = roles.build_model(parts, seed, description)
@@ -116,6 +123,19 @@ def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
     models.acting = roles.build_model(parts, seed, description)
     copy_variables(online, models.acting)
   return models
+
+
+def _restore_initial(parts: RunParts, plan: TrainingPlan, online: WorldModel,
+                     description: Mapping[str, Any]) -> None:
+  """Gives the model the weights that it starts from, or some parts of them."""
+  if plan.initial_weights is None:
+    return
+  if plan.initial_parts is None:
+    restore_world_model(online, plan.initial_weights)
+    return
+  student = roles.build_model(parts, parts.seed, description)
+  restore_world_model(student, plan.initial_weights)
+  copy_variables(student, online, plan.initial_parts)
 
 
 def _targets(parts: RunParts, plan: TrainingPlan,
@@ -198,6 +218,8 @@ class _Session:
         plan.directory.metrics_file('learner'), plan.directory.train)
     self._stack.callback(metrics.close)
     metrics.truncate_after(int(self._train_step.numpy()))
+    results.truncate_after(plan.directory.evaluations,
+                           int(self._train_step.numpy()))
     trainer = Trainer(
         learner, self._schedule(), checkpoints, metrics,
         StageProgress(plan.title, total=settings.updates,
@@ -354,13 +376,19 @@ class _Session:
     settings = dataclasses.replace(
         self._parts.evaluation, episodes=stage.evaluation_episodes)
     acting = self._models.need('acting')
-    evaluator = Evaluator(plan.tasks[0], acting, self._parts.planner, settings)
+    task = plan.tasks[0]
+    evaluator = Evaluator(task, acting, self._parts.planner, settings)
+    directory = run_of_stage(plan.directory.path)
+    run_id = directory.run_id if directory else ''
 
     def evaluation(step: int, env_steps: int) -> Dict[str, float]:
-      del env_steps
       copy_variables(self._models.online, acting)
       result = evaluator.run()
-      name = plan.tasks[0].name
+      results.append(plan.directory.evaluations, result.record(
+          run=run_id, stage=plan.stage, task=task.name, step=step,
+          env_steps=env_steps, codec=task.codec,
+          profile=self._parts.description['profile']))
+      name = task.name
       logging.info('%s, step %d: %s', plan.title, step, result.returns)
       return {f'eval/{name}/return_mean': float(np.mean(result.returns)),
               f'eval/{name}/return_median': float(np.median(result.returns)),

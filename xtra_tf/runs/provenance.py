@@ -58,5 +58,19 @@ def versions() -> Dict[str, Optional[str]]:
 def machine() -> Dict[str, Any]:
   """What the machine is like: system, processors, memory in bytes."""
   return {'system': f'{platform.system()} {platform.machine()}',
+          'processor_model': _processor_model(),
           'processors': len(os.sched_getaffinity(0)),
           'memory_bytes': psutil.virtual_memory().total}
+
+
+def _processor_model() -> Optional[str]:
+  """E.g. `AMD EPYC 7763 64-Core Processor`; None where nothing says."""
+  try:
+    with open('/proc/cpuinfo', encoding='utf-8') as file:
+      for line in file:
+        name, _, value = line.partition(':')
+        if name.strip() == 'model name':
+          return value.strip()
+  except OSError:
+    pass  # not Linux; a run does not need it
+  return platform.processor() or None

@@ -29,7 +29,9 @@ class RunDirectory:
   run.json holds: format, id, state (running, stopped, done), exit_reason,
   started and updated (UTC), seed, settings, settings_hash, settings_history,
   sessions (one a start: time, command, code, versions, machine) and stages
-  {name: state, seconds (of the sessions that ended in order), sessions}.
+  {name: state, seconds (of the sessions that ended in order), sessions}, and,
+  where stages are taken over from other runs, inherited {name: folder (relative
+  to the run's), digest of what it holds, run}.
 
   Attributes:
     path: the folder.
@@ -54,6 +56,7 @@ class RunDirectory:
     self.report = os.path.join(self.path, 'report')
     self._record: Optional[Dict[str, Any]] = None
     self._running_since: Dict[str, float] = {}
+    self._inherited: Optional[Dict[str, Dict[str, str]]] = None
 
   def __fspath__(self) -> str:
     return self.path
@@ -92,10 +95,28 @@ class RunDirectory:
           f'got {task!r}.')
     known = self._record is not None or os.path.exists(self.run_json)
     digest = self.record['settings_hash'] if known else ''
-    if task is None:
-      return StageDirectory(os.path.join(self.path, name), name, digest)
-    return StageDirectory(os.path.join(self.path, name, folder_name(task)),
-                          f'{name}/{task}', digest)
+    full_name = name if task is None else f'{name}/{task}'
+    inherited = self._inherited
+    if inherited is None:
+      inherited = self.record.get('inherited', {}) if known else {}
+    taken = inherited.get(full_name)
+    if taken is not None:
+      return StageDirectory(
+          os.path.normpath(os.path.join(self.path, taken['folder'])), full_name,
+          digest)
+    parts = [name] if task is None else [name, folder_name(task)]
+    return StageDirectory(os.path.join(self.path, *parts), full_name, digest)
+
+  def inherit(self, stages: Mapping[str, Dict[str, str]]) -> None:
+    """Takes stages over from other runs, instead of having its own.
+
+    `begin` writes it down, and from then on it holds in every session that is
+    not told otherwise.
+
+    Args:
+      stages: {name: {folder, digest, run}}, the folder relative to this one.
+    """
+    self._inherited = dict(stages)
 
   def stage_name(self, path: str) -> str:
     """The name of the stage in a folder, with the task's true name.
@@ -148,6 +169,8 @@ class RunDirectory:
                 'seed': seed, 'settings': {}, 'settings_hash': '',
                 'settings_history': [], 'sessions': [], 'stages': {}}
     atomic.sweep_temporary(self.path)
+    if self._inherited is not None:
+      record['inherited'] = dict(self._inherited)
     record.update(
         state='running', exit_reason='', seed=seed, settings=settings,
         settings_hash=settings_lib.settings_hash(settings))

@@ -43,6 +43,8 @@ class StageDirectory:
     metrics: folder of the metrics files.
     logs: folder of logs and incidents.
     done: file whose presence says that the stage is complete.
+    settings: file of all settings that the stage's outcome depends on.
+    evaluations: file of the evaluations made while training.
   """
 
   def __init__(self, path: str, name: Optional[str] = None,
@@ -65,6 +67,8 @@ class StageDirectory:
     self.metrics = os.path.join(self.path, 'metrics')
     self.logs = os.path.join(self.path, 'logs')
     self.done = os.path.join(self.path, 'done.json')
+    self.settings = os.path.join(self.path, 'settings.json')
+    self.evaluations = os.path.join(self.path, 'evaluations.jsonl')
 
   def __fspath__(self) -> str:
     return self.path
