@@ -14,7 +14,8 @@ _LAUNCHERS = sorted(
     if "if __name__ == '__main__'" in open(path, encoding='utf-8').read())
 # They make or change files, or serve many runs; no run is concerned.
 _WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'import_checkpoint',
-                  'import_dataset', 'inspect_dataset', 'replay_server')
+                  'import_dataset', 'inspect_dataset', 'replay_server',
+                  'report')
 
 
 def _run(name, *arguments):
