@@ -33,7 +33,8 @@ def prepare(case: Dict[str, Any]) -> Callable[[], Any]:
 
 
 def _search(weights: linear_model.LinearModel, root_state: torch.Tensor,
-            case: Dict[str, Any], random: np.random.Generator) -> Tuple[Any, Any]:
+            case: Dict[str, Any],
+            random: np.random.Generator) -> Tuple[Any, Any]:
   batch, num_actions = case['batch'], case['num_actions']
   roots = ez_tree.Roots(batch, [list(range(num_actions))] * batch)
   noise = random.dirichlet([linear_model.NOISE_ALPHA] * num_actions, batch)
