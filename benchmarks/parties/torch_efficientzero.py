@@ -1,7 +1,6 @@
-"""EfficientZero's network in plain PyTorch, the learner benchmark's peer.
+"""EfficientZero's network in plain PyTorch, for the learner benchmark's peer.
 
-Runs in an environment of its own (PyTorch, NumPy) and imports nothing of
-xtra_tf. Modules are made in the order in which xtra_tf makes its variables, so
+Modules are made in the order in which xtra_tf makes its variables, so
 that weights travel as a list. Layout B, C, H, W.
 """
 

@@ -1,21 +1,18 @@
-"""EfficientZero's gradient step in plain PyTorch, as a process that is asked.
+"""EfficientZero's gradient step in plain PyTorch.
 
-Usage: torch_learner.py BATCH.npz THREADS. Each line on its input is a request,
-each line of its output the answer, JSON. `step`: makes a step, answers with its
-milliseconds. `check`: loads weights and batch of a file, answers with loss and
-gradient norm of a step without augmentation, which is not applied.
+The same sizes, losses, encodings for consistency, augmentation and optimizer
+as ours, written as PyTorch is usually written.
 """
 
-import json
-import sys
-import time
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from torch_efficientzero import EfficientZero
+
+from benchmarks.parties import serving
+from benchmarks.parties.torch_efficientzero import EfficientZero
 
 STEPS, SUPPORT = 5, 300
 
@@ -68,9 +65,8 @@ class Learner:
     self._step = 0
 
   def step(self) -> float:
-    """One whole step; returns its milliseconds."""
-    begun = time.perf_counter()
-    loss, _, _ = self.loss()
+    """One whole step; returns its loss."""
+    loss, _ = self.loss()
     self._optimizer.zero_grad(set_to_none=True)
     (loss / STEPS).backward()
     nn.utils.clip_grad_norm_(self.model.parameters(), 5.)
@@ -78,15 +74,14 @@ class Learner:
       group['lr'] = 0.2 * min(1., self._step / 1000.)
     self._optimizer.step()
     self._step += 1
-    loss.item()
-    return 1e3 * (time.perf_counter() - begun)
+    return loss.item()
 
   def gradient_norm(self) -> Tuple[float, float]:
     """Loss and norm of its scaled gradient."""
-    loss, _, _ = self.loss()
+    loss, _ = self.loss()
     (loss / STEPS).backward()
     norm = nn.utils.clip_grad_norm_(self.model.parameters(), 5.)
-    return float(loss), float(norm)
+    return loss.item(), norm.item()
 
   def _views(self) -> Tuple[torch.Tensor, List[torch.Tensor]]:
     """Root and the following stacks, scaled and augmented."""
@@ -99,8 +94,8 @@ class Learner:
       root, later = augment(root), augment(later)
     return root, [later[:, 3 * k:3 * k + 12] for k in range(STEPS)]
 
-  def loss(self) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean loss, losses per row, priorities."""
+  def loss(self) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Mean loss, and the rows' priorities."""
     model, data = self.model, self._data
     root, later = self._views()
     state = model.representation(root)
@@ -134,13 +129,18 @@ class Learner:
     with torch.no_grad():
       predicted = unscale((values[0].softmax(-1) * bins).sum(-1))
       priority = (predicted - data['value'][:, 0]).abs()
-    return (data['weight'] * each).mean(), each, priority
+    return (data['weight'] * each).mean(), priority
 
 
-def check(path: str) -> Dict[str, float]:
+def prepare(case: Dict[str, Any]) -> Callable[[], Any]:
+  """One whole step on the batch in the file `case['batch_file']`."""
+  torch.set_num_threads(len(serving.processors()))
+  return Learner(_read(case['batch_file'])).step
+
+
+def measure(case: Dict[str, Any]) -> Dict[str, Any]:
   """Loss and gradient norm with the weights and the batch of a file."""
-  with np.load(path, allow_pickle=False) as file:
-    data = {name: file[name] for name in file.files}
+  data = _read(case['batch_file'])
   weights = [data.pop(f'weight_{i}') for i in range(
       sum(name.startswith('weight_') for name in data))]
   learner = Learner(data, augmented=False)
@@ -161,21 +161,10 @@ def check(path: str) -> Dict[str, float]:
           'parameters': sum(p.numel() for p in parameters)}
 
 
-def main(path: str, threads: str) -> None:
-  """Answers requests until the input ends."""
-  torch.set_num_threads(int(threads))
+def _read(path: str) -> Dict[str, np.ndarray]:
   with np.load(path, allow_pickle=False) as file:
-    learner = Learner({name: file[name] for name in file.files})
-  for line in sys.stdin:
-    request, *rest = line.split()
-    answer: Dict[str, Any] = {'torch': torch.__version__}
-    if request == 'check':
-      answer.update(check(rest[0]))
-    else:
-      answer['ms'] = learner.step()
-    sys.stdout.write(json.dumps(answer) + '\n')
-    sys.stdout.flush()
+    return {name: file[name] for name in file.files}
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  serving.serve(prepare, ('torch', 'numpy'), measure)
