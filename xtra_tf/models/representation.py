@@ -25,7 +25,7 @@ class ImageRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_channels: int, channels: int, blocks: int,
                downsample: bool, seeds: Seeds, name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._downsample = downsample
 
     def run(stage: str, width: int) -> List[layers.ResidualBlock]:
@@ -76,7 +76,7 @@ class VectorRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_size: int, channels: int, seeds: Seeds,
                name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._channels = channels
     with tf.name_scope(name):
       self.linear_1 = layers.Linear(observation_size, channels, seeds,
