@@ -117,8 +117,9 @@ class EfficientZero(WorldModel):
     """See the base class; the state is an EfficientZeroState."""
     if self._head is not None:
       action = self._head.places(action)
-    step = self.dynamics(self._compute(state.latent), state.lstm_hidden, state.lstm_cell,
-                         action, training=training)
+    step = self.dynamics(
+        self._compute(state.latent), state.lstm_hidden, state.lstm_cell, action,
+        training=training)
     state = EfficientZeroState(self._latent(step.latent), step.lstm_hidden,
                                step.lstm_cell)
     return self._output(state, step.prefix_logits,
