@@ -36,7 +36,7 @@ def said(model, observation, training=False):
   """Outputs of two steps and the projection."""
   root = model.initial_inference(observation, training=training)
   later = model.recurrent_inference(
-      root.state, tf.constant([0, 1, 2, 0]), training=training)
+      root.state, tf.tile([0, 1, 2, 0], [8]), training=training)
   return root, later, model.project(later.state, True, training=training)
 
 
@@ -44,19 +44,21 @@ class ComputeDtypeTest(parameterized.TestCase, tf.test.TestCase):
 
   @parameterized.parameters(False, True)
   def test_outputs_are_near_and_float32(self, training):
-    observation = tf.random.stateless_uniform([4, 16, 16, 6], [0, 0])
+    observation = tf.random.stateless_uniform([32, 16, 16, 6], [0, 0])
     exact, short = (tf.nest.flatten(said(m, observation, training))
                     for m in both())
     for one, other in zip(exact, short):
       self.assertEqual(other.dtype, tf.float32)
-      self.assertAllClose(one, other, rtol=0.1, atol=0.1)
+      # Batch statistics of few cells can be small, and divide what differs.
+      bound = 0.3 if training else 0.1
+      self.assertLess(tf.norm(one - other), bound * tf.norm(one) + 1e-6)
     self.assertTrue(any(
         np.any(np.not_equal(one, other)) for one, other in zip(exact, short)))
 
   def test_convolutions_and_maps_compute_in_bfloat16(self):
     _, short = both()
     traced = tf.function(lambda x: said(short, x, True)).get_concrete_function(
-        tf.TensorSpec([4, 16, 16, 6]))
+        tf.TensorSpec([32, 16, 16, 6]))
     kinds = {'Conv2D': set(), 'FusedBatchNormV3': set(), 'MatMul': set(),
              'Softmax': set()}
     for op in traced.graph.get_operations():
