@@ -4,7 +4,7 @@ Modules are made in the order in which xtra_tf makes its variables, so
 that weights travel as a list. Layout B, C, H, W.
 """
 
-from typing import Tuple
+from typing import Any, Tuple
 
 import torch
 from torch import nn
@@ -15,12 +15,12 @@ class ScaleGradient(torch.autograd.Function):
   """Identity whose gradient is halved."""
 
   @staticmethod
-  def forward(ctx, x: torch.Tensor) -> torch.Tensor:
+  def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
     del ctx
     return x.view_as(x)
 
   @staticmethod
-  def backward(ctx, upstream: torch.Tensor) -> torch.Tensor:
+  def backward(ctx: Any, upstream: torch.Tensor) -> torch.Tensor:
     del ctx
     return 0.5 * upstream
 
