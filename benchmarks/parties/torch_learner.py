@@ -86,7 +86,7 @@ class Learner:
   def _views(self) -> Tuple[torch.Tensor, List[torch.Tensor]]:
     """Root and the following stacks, scaled and augmented."""
     frames = self._data['frames']
-    rows, _, height, width = frames.shape[0], *frames.shape[1:4]
+    rows, (height, width) = frames.shape[0], frames.shape[2:4]
     frames = frames.permute(0, 1, 4, 2, 3).float() / 255.
     root = frames[:, :4].reshape(rows, 12, height, width)
     later = frames[:, 1:9].reshape(rows, 24, height, width)
