@@ -183,7 +183,9 @@ class GradientStep:
     """A forward and a backward pass for each task's rows."""
     rows = [tf.nest.flatten(rows)[0].shape[0] for rows in passes.inputs]
     moved = [tf.zeros_like(old) for old in before]
-    losses, extras, target, found = [], [], None, None
+    losses, extras = [], []
+    target: List[tf.Tensor] = []
+    found: Optional[_Measurement] = None
 
     # Traced once for each number of rows, not once a task.
     @tf.function(autograph=False)
@@ -208,6 +210,7 @@ class GradientStep:
         variable.assign(old)
     for variable, change in zip(self._statistics, moved):
       variable.assign_add(change)
+    assert found is not None  # There is a task.
     extra = tf.nest.map_structure(lambda *x: tf.concat(x, axis=0), *extras)
     return _Pass(tf.stack(losses), extra, found)
 
