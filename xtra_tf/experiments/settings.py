@@ -323,12 +323,11 @@ class StageSettings:
           f'StageSettings.start_env_steps is {self.start_env_steps}, more than '
           f"the stage's {self.env_steps} environment steps: training would "
           'never begin. Expected at most as many.')
-    # Nothing is played after the last update.
     played = int(self.start_env_steps
-                 + (self.updates - 1) / self.updates_per_env_step)
+                 + self.updates / self.updates_per_env_step)
     if played < self.env_steps:
       needed = math.ceil((self.env_steps - self.start_env_steps)
-                         * self.updates_per_env_step) + 1
+                         * self.updates_per_env_step)
       raise UsageError(
           f'StageSettings.env_steps is {self.env_steps}, but '
           f'{self.start_env_steps} steps before training and {self.updates} '

@@ -30,7 +30,7 @@ class ImageRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_channels: int, channels: int, blocks: int,
                downsample: bool, shrinkage: int, seeds: Seeds, name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._downsample = downsample
     self._shrinkage = shrinkage
 
@@ -84,7 +84,7 @@ class VectorRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_size: int, channels: int, seeds: Seeds,
                name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._channels = channels
     with tf.name_scope(name):
       self.linear_1 = layers.Linear(observation_size, channels, seeds,
