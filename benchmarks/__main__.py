@@ -17,7 +17,7 @@ from typing import Any, Dict, List
 
 from absl import flags
 
-from benchmarks import command, environments, machine, page
+from benchmarks import command, machine, page
 from benchmarks.records import Record, row_text
 from launchers import program
 from xtra_tf.errors import UnreachableError, UsageError, near_names
@@ -45,7 +45,6 @@ def main() -> int:
     if name not in BENCHMARKS:
       raise UsageError(f'There is no benchmark {name!r}. '
                        f'{near_names(name, tuple(BENCHMARKS))}')
-  environments.make_all()
   for name in chosen:
     results = page.read_results()
     results[name] = _run(name)
