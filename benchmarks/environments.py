@@ -60,8 +60,8 @@ def _make(name: str) -> None:
   logging.info('Making the environment of %s in %s.', name, folder)
   shutil.rmtree(folder, ignore_errors=True)
   subprocess.run([sys.executable, '-m', 'venv', folder], check=True)
-  install = [_interpreter(name), '-m', 'pip', 'install', '--no-deps', '--no-input',
-             '--disable-pip-version-check', '-r', requirements]
+  install = [_interpreter(name), '-m', 'pip', 'install', '--no-deps',
+             '--no-input', '--disable-pip-version-check', '-r', requirements]
   log = log_path(f'pip-{name}')
   if not _succeeds(install, log):
     # Not at first: where it cannot be reached, pip waits for it for minutes.
