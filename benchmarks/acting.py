@@ -48,7 +48,8 @@ def measure(effort: Effort) -> Iterator[Record]:
         'acting/environment_share',
         found['environment_seconds'] / found['seconds'],
         'of a step is spent waiting for the emulators', goal=0.1, at_most=True,
-        batch=NUM_ENVS, threads=effort.threads, versions={'ours': ours.versions})
+        batch=NUM_ENVS, threads=effort.threads,
+        versions={'ours': ours.versions})
 
 
 if __name__ == '__main__':

@@ -10,7 +10,6 @@ from typing import Callable, Iterator, NamedTuple, Tuple
 
 from absl import flags
 
-from benchmarks import environments
 from benchmarks.party import processors
 from benchmarks.records import Record, row_text
 from launchers import program
@@ -33,9 +32,8 @@ class Effort(NamedTuple):
 
 
 def run(measure: Callable[[Effort], Iterator[Record]]) -> None:
-  """Makes the peers' environments, measures, and prints every record."""
+  """Measures, and prints every record as it comes."""
   def main() -> int:
-    environments.make_all()
     for record in measure(_effort()):
       sys.stdout.write((record.to_line() if FLAGS.json else row_text(record))
                        + '\n')

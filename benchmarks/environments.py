@@ -12,6 +12,7 @@ import sys
 from typing import List
 
 from absl import logging
+import filelock
 
 from xtra_tf.errors import UsageError
 from xtra_tf.runs import atomic
@@ -24,33 +25,26 @@ _TORCH_INDEX = 'https://download.pytorch.org/whl/cpu'
 
 
 def python_of(name: str) -> str:
-  """The interpreter of a peer's environment.
+  """The interpreter of a peer's environment, which is made if need be.
 
   Raises:
-    UsageError: it has not been made.
+    UsageError: pip could not install it; its log is named.
   """
-  path = os.path.join(FOLDER, name, 'bin', 'python')
-  if not os.path.exists(path):
-    raise UsageError(f'The environment of {name} is missing: {path}. Expected '
-                     'it to have been made: `make bench` does, or `python -m '
-                     'benchmarks.environments`.')
-  return path
+  # Two at a time would delete each other's work.
+  with filelock.FileLock(os.path.join(atomic.make_folder(FOLDER),
+                                      f'{name}.lock')):
+    _make(name)
+  return _interpreter(name)
+
+
+def _interpreter(name: str) -> str:
+  return os.path.join(FOLDER, name, 'bin', 'python')
 
 
 def log_path(name: str) -> str:
   """Where a process's standard error goes."""
   return os.path.join(atomic.make_folder(os.path.join(FOLDER, 'logs')),
                       f'{name}.log')
-
-
-def make_all() -> None:
-  """Makes the environments that are missing or out of date.
-
-  Raises:
-    UsageError: pip could not install one; its log is named.
-  """
-  for name in NAMES:
-    _make(name)
 
 
 def _make(name: str) -> None:
@@ -66,8 +60,8 @@ def _make(name: str) -> None:
   logging.info('Making the environment of %s in %s.', name, folder)
   shutil.rmtree(folder, ignore_errors=True)
   subprocess.run([sys.executable, '-m', 'venv', folder], check=True)
-  install = [python_of(name), '-m', 'pip', 'install', '--no-deps', '--no-input',
-             '--disable-pip-version-check', '-r', requirements]
+  install = [_interpreter(name), '-m', 'pip', 'install', '--no-deps',
+             '--no-input', '--disable-pip-version-check', '-r', requirements]
   log = log_path(f'pip-{name}')
   if not _succeeds(install, log):
     # Not at first: where it cannot be reached, pip waits for it for minutes.
@@ -85,4 +79,5 @@ def _succeeds(command: List[str], log: str) -> bool:
 
 if __name__ == '__main__':
   logging.set_verbosity(logging.INFO)
-  make_all()
+  for peer in NAMES:
+    python_of(peer)

@@ -1,14 +1,15 @@
-"""Times the tree search with a linear model beside mctx and LightZero.
+"""Times the tree search beside mctx and LightZero: 50 simulations, root noise.
 
-64 numbers, 18 actions, 50 simulations, root noise on. Peers: LightZero's C++
-EfficientZero tree with PyTorch, mctx.muzero_policy and
-mctx.gumbel_muzero_policy with JAX. The records named `search/...` chart our
-cost against simulations, batch and actions.
+Parts: `linear`, a linear model on 64 numbers with 18 actions, beside
+LightZero's C++ EfficientZero tree with PyTorch, mctx.muzero_policy and
+mctx.gumbel_muzero_policy with JAX; `network`, the full EfficientZero network
+beside LightZero's search with its own of the same size; `cost`, ours alone
+against simulations, batch and actions.
 
 Examples:
   python -m benchmarks.search
-  python -m benchmarks.search --json --batches=64 --pairs=31
-  python -m benchmarks.search --cost
+  python -m benchmarks.search --json --parts=linear --batches=64 --pairs=31
+  python -m benchmarks.search --parts=cost
 """
 
 from typing import Any, Dict, Iterator, Tuple
@@ -20,10 +21,13 @@ from benchmarks.command import Effort
 from benchmarks.pairs import alone, compare
 from benchmarks.party import Party
 from benchmarks.records import Record
+from xtra_tf.errors import UsageError, near_names
 
 FLAGS = flags.FLAGS
 
-flags.DEFINE_bool('cost', False, 'Chart our cost instead: no peer is run.')
+PARTS = ('linear', 'network', 'cost')
+flags.DEFINE_list('parts', ['linear', 'network'],
+                  f'What is timed, of {", ".join(PARTS)}.')
 flags.adopt_module_key_flags(command)
 
 NUM_SIMULATIONS = 50
@@ -37,6 +41,7 @@ _PEERS: Dict[str, Tuple[str, str, Dict[str, Any], Dict[int, float]]] = {
                     {8: 2., 64: 2., 256: 2.}),
     'mctx_gumbel': ('mctx_search', 'jax', {'policy': 'gumbel'}, {64: 1.}),
 }
+_NETWORK_GOALS = {8: 1.2, 64: 1.}
 # One of the three sizes is varied at a time, from this case.
 _COSTS = {'num_simulations': (12, 25, 50, 100, 200),
           'batch': (8, 16, 32, 64, 128, 256, 512),
@@ -73,9 +78,26 @@ def costs(effort: Effort) -> Iterator[Record]:
                     batch=case['batch'], x=value)
 
 
+def with_the_network(effort: Effort) -> Iterator[Record]:
+  """The full network beside LightZero's search with its own."""
+  with Party('xtra_network', None, effort.threads) as ours:
+    with Party('lightzero_network', 'lightzero', effort.threads) as peer:
+      for batch in effort.batches or tuple(_NETWORK_GOALS):
+        for party in (ours, peer):
+          party.prepare(case_of(batch=batch))
+        yield compare('search_network', ours, peer, 'lightzero', effort.pairs,
+                      effort.threads, batch=batch,
+                      goal=_NETWORK_GOALS.get(batch))
+
+
 def measure(effort: Effort) -> Iterator[Record]:
   """What the flags ask for."""
-  return costs(effort) if FLAGS.cost else beside_peers(effort)
+  for part in FLAGS.parts:
+    if part not in PARTS:
+      raise UsageError(f'There is no part {part!r}. {near_names(part, PARTS)}')
+  for part, records in zip(PARTS, (beside_peers, with_the_network, costs)):
+    if part in FLAGS.parts:
+      yield from records(effort)
 
 
 if __name__ == '__main__':

@@ -35,7 +35,7 @@ class _Acting:
     self._search = lightzero_network.build_search(case['num_simulations'])
     self._legal_actions = [list(case['legal_actions'])] * batch
     self._random = np.random.default_rng(0)
-    frames, _ = self._environments.reset(seed=0)
+    frames: np.ndarray = self._environments.reset(seed=0)[0]
     # [B, S * 3, H, W], oldest frame first.
     self._stack = np.tile(_channels_first(frames), [1, _STACK, 1, 1])
 

@@ -1,6 +1,6 @@
 """LightZero's search with its own PyTorch network, in EfficientZero's sizes."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 from easydict import EasyDict
 from lzero.mcts import EfficientZeroMCTSCtree
@@ -34,7 +34,7 @@ def build_search(num_simulations: int) -> EfficientZeroMCTSCtree:
 
 
 def search(model: EfficientZeroModel, mcts: EfficientZeroMCTSCtree,
-           observation: torch.Tensor, random: Optional[np.random.Generator],
+           observation: torch.Tensor, random: np.random.Generator,
            legal_actions: List[List[int]]) -> Tuple[Any, Any]:
   """Encodes and searches, as `lzero/policy/efficientzero.py` does to collect.
 

@@ -1,5 +1,4 @@
-"""Our search with the full EfficientZero network (gin/sizes/efficientzero.gin).
-"""
+"""Our search with the network of gin/sizes/efficientzero.gin."""
 
 from typing import Any, Callable, Dict
 
