@@ -99,6 +99,11 @@ class EpisodeLog:
     return self.header.task
 
   @property
+  def overlay(self) -> Optional['EpisodeLog']:
+    """The log that is laid over this one, if any."""
+    return self._overlay
+
+  @property
   def columns(self) -> Tuple[str, ...]:
     """Which of `schema.OPTIONAL_COLUMNS` the episodes have."""
     overlaid = self._overlay.header.columns if self._overlay else ()
@@ -147,6 +152,10 @@ class EpisodeLog:
       records = [(entry.rows, entry.crc32) for _, entry in stored.records]
       summary.update(repr((stored.number, stored.end, records)).encode())
     return summary.hexdigest()
+
+  def episode_steps(self) -> np.ndarray:
+    """<int64>[episodes] steps of each that can be learned from."""
+    return np.array([stored.steps for stored in self._stored], np.int64)
 
   def returns(self) -> np.ndarray:
     """<float64>[games] raw return of each game that was played to its end."""

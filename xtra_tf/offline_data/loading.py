@@ -1,12 +1,22 @@
 """Fills a table from an episode log."""
 
-from typing import Callable, Iterator, Mapping, NamedTuple, Optional
+from typing import (
+  Callable,
+  Iterator,
+  Literal,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Tuple,
+)
 
+import numpy as np
 import psutil
 
 from xtra_tf.episodes import Episode, EpisodeLog
 from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.replay import SegmentWriter
+from xtra_tf.runs import format_bytes
 
 # Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes
 # some 3.5 kB per item besides the frames, and its frames one to three times
@@ -46,7 +56,8 @@ class MemoryNeed(NamedTuple):
   available: int
 
   def __str__(self) -> str:
-    return f'needs {_gib(self.needed)}, has {_gib(self.available)}'
+    return (f'needs {format_bytes(self.needed)}, has '
+            f'{format_bytes(self.available)}')
 
 
 def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
@@ -65,7 +76,8 @@ def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
   parts = {name: estimate_bytes(log, max_items) for name, log in logs.items()}
   need = MemoryNeed(sum(parts.values()), psutil.virtual_memory().available)
   if need.needed > need.available:
-    shares = ', '.join(f'{name} {_gib(size)}' for name, size in parts.items())
+    shares = ', '.join(f'{name} {format_bytes(size)}'
+                       for name, size in parts.items())
     raise UsageError(
         f'The tables do not fit into memory: {need} ({shares}). Expected more '
         f'memory, fewer tasks, or a ReplaySettings.max_size below {max_items}: '
@@ -90,11 +102,38 @@ class LogStream:
     self._writer = writer
     self._episodes: Iterator[Episode] = iter(())
     self.steps = 0  # written so far, in all passes
+    self._told = 0  # epochs that `new_epoch` has spoken of
 
   @property
   def epoch(self) -> int:
     """Passes through the log that were completed."""
     return self.steps // self._log.num_steps
+
+  def new_epoch(self) -> bool:
+    """Whether a pass was completed since this was asked last, or `seek`."""
+    before, self._told = self._told, self.epoch
+    return self.epoch > before
+
+  @property
+  def passes(self) -> float:
+    """Passes through the log, the one that is under way included."""
+    return self.steps / self._log.num_steps
+
+  def seek(self, steps: int, keep: int) -> None:
+    """Goes to where a stream is that has yet to be written to `steps`.
+
+    `advance(steps)` then leaves the table as if all had been written, and
+    writes no more than the table can hold and an episode.
+
+    Args:
+      steps: that the stream is about to be advanced to.
+      keep: items that the table has room for.
+    """
+    ends = np.concatenate([[0], np.cumsum(self._log.episode_steps())])
+    first = _written(ends, _written(ends, steps, 'left')[0] - keep, 'right')
+    self.steps = first[0]
+    self._told = self.epoch
+    self._episodes = self._log.episodes(start=first[1])
 
   def advance(self, steps: int,
               progress: Optional[Callable[[int], None]] = None) -> None:
@@ -118,6 +157,25 @@ class LogStream:
       self.steps += int(episode.real.sum())
       if progress is not None:
         progress(self.steps)
+
+
+def _written(ends: np.ndarray, steps: int, side: Literal['left', 'right']
+             ) -> Tuple[int, int]:
+  """Whole episodes of a log that is gone through over and over.
+
+  Args:
+    ends: <int64>[episodes + 1] steps before and behind each episode.
+    steps: to which they come nearest.
+    side: `left`: the fewest that have so many; `right`: the most that have no
+      more; none at all if `steps` is below 0.
+
+  Returns:
+    Their steps in all passes, and how many episodes of the last one they are.
+  """
+  total = int(ends[-1])
+  passes, rest = divmod(max(steps, 0), total)
+  episodes = int(np.searchsorted(ends, rest, side)) - (side == 'right')
+  return passes * total + int(ends[episodes]), episodes
 
 
 def load_log(log: EpisodeLog, writer: SegmentWriter,
@@ -153,9 +211,10 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
   available = psutil.virtual_memory().available
   if needed > available:
     raise UsageError(
-        f'Loading {log.directory} would take about {_gib(needed)} of memory, '
-        f'found {_gib(available)}. Expected more memory, or a smaller '
-        'ReplaySettings.max_size: the table then keeps the newest steps.')
+        f'Loading {log.directory} would take about {format_bytes(needed)} of '
+        f'memory, found {format_bytes(available)}. Expected more memory, or a '
+        'smaller ReplaySettings.max_size: the table then keeps the newest '
+        'steps.')
   steps = 0
   for episode in log.episodes():
     writer.load(episode)
@@ -164,7 +223,3 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
       progress(steps)
   return LoadSummary(log.num_episodes, steps, min(steps, writer.max_size),
                      needed)
-
-
-def _gib(size: float) -> str:
-  return f'{size / 2**30:.1f} GiB'
