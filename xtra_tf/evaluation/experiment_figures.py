@@ -58,7 +58,8 @@ def scores(found: Scores) -> Figure:
                     color=style.INK)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.grid(axis='y', visible=False)
-    _references(axis, target.name, rows)
+    if _references(axis, target.name, rows):
+      axis.set_title(target.name, pad=16)  # above the references' names
     axis.set_xlabel('raw score')
     axis.xaxis.set_major_locator(style.few_ticks())
     axis.xaxis.set_major_formatter(lambda x, _: f'{x:,.0f}' if abs(
@@ -82,11 +83,12 @@ def _score_row(axis: Axes, row: int, score: TargetScore, color: str,
             linewidth=2.4, solid_capstyle='butt')
 
 
-def _references(axis: Axes, target: str, rows: Sequence[TargetScore]) -> None:
-  """Random and human play, dashed, where they are not far off the scores."""
+def _references(axis: Axes, target: str, rows: Sequence[TargetScore]) -> bool:
+  """Random and human play, dashed, where they are near; whether any is."""
   values = [score for row in rows for score in row.scores]
   if not values:
-    return
+    return False
+  drawn = False
   low, high = min(values), max(values)
   reach = (high - low) or abs(high) or 1.
   for name, value in zip(('random', 'human'), random_and_human(target)):
@@ -96,6 +98,8 @@ def _references(axis: Axes, target: str, rows: Sequence[TargetScore]) -> None:
       axis.annotate(name, (value, 1), xycoords=('data', 'axes fraction'),
                     xytext=(0, 2), textcoords='offset points', ha='center',
                     fontsize=7.5, color=style.METHOD_COLORS[name])
+      drawn = True
+  return drawn
 
 
 @style.styled
@@ -135,9 +139,10 @@ def aggregates(found: Scores) -> Optional[Figure]:
     if anchor is not None:
       axis.axvline(anchor, color=style.QUIET, linewidth=1,
                    linestyle=(0, (4, 3)), zorder=0)
-  axes[0, 0].set_yticks(range(len(values)),
-                        [experiment.label(name) for name in values],
-                        color=style.INK)
+  for axis in axes[:, 0]:
+    axis.set_yticks(range(len(values)),
+                    [experiment.label(name) for name in values],
+                    color=style.INK)
   axes[0, 0].set_ylim(len(values) - 0.4, -0.6)
   return figure
 
@@ -193,7 +198,11 @@ def _curve(axis: Axes, curve: Curve, color: str, marker: str,
   if curve.low is not None and curve.high is not None:
     axis.fill_between(curve.steps, curve.low, curve.high, color=color,
                       alpha=0.16, linewidth=0)
-  if len(curve.seeds) > 1 and not lone:
+  if lone:
+    # Nothing is learned on the target: the same score at every step.
+    axis.axhline(float(curve.mean.mean()), color=color, linewidth=1.2,
+                 linestyle=(0, (1, 2)), zorder=1)
+  elif len(curve.seeds) > 1:
     axis.plot(curve.steps, curve.mean, color=color, zorder=3, **point)
 
 

@@ -56,6 +56,7 @@ def render(experiment: Experiment, folder: str, command: str,
       'headline': experiment_text.headline(scores),
       'scale': experiment_text.scale(scores),
       'cautions': experiment_text.cautions(scores, [*evaluations, *training]),
+      'left_out': experiment_text.left_out(scores),
       'missing': experiment_provenance.missing(experiment),
       'machine': experiment_provenance.machine,
   }
@@ -126,7 +127,8 @@ def _tables(scores: Scores, evaluations: Sequence[Sequence[Curve]],
                                                     target.name)]
   tables = {
       'results': experiment_tables.results(scores),
-      'aggregates': experiment_tables.aggregates(scores),
+      'improvements': experiment_tables.improvements(scores),
+      'human_normalised': experiment_tables.human_normalised(scores),
       'transfer': experiment_tables.transfer(transfer) if transfer else None,
       'task_weights': experiment_tables.task_weights(experiment),
       'forgetting': experiment_tables.forgetting(

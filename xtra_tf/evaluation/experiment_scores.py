@@ -200,8 +200,8 @@ class Scores:
     few = min(len(seeds), models) < MINIMUM_SAMPLES
     if few:
       words = (*words, 'no interval: the seeds share one model'
-               if models < len(seeds) else 'no interval: '
-               f'{len(seeds)} seeds that all targets have')
+               if models < len(seeds) else 'no interval: fewer than '
+               f'{MINIMUM_SAMPLES} seeds that all targets have')
     if not seeds:
       return Aggregate(method, seeds, words, None, {}, None)
     references = [random_and_human(target.name) for target in targets]

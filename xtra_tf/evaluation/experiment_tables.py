@@ -35,14 +35,19 @@ def few_runs(score: TargetScore) -> str:
   return f'{formatting.counted(count, "run")}, no interval'
 
 
-def estimate(interval: Optional[Interval], digits: int = 2) -> str:
+def estimate(interval: Optional[Interval]) -> str:
   """An estimate with its interval, e.g. `1.23 (1.04 to 1.41)`."""
   if interval is None or not math.isfinite(interval.estimate):
     return MISSING
-  text = f'{interval.estimate:.{digits}f}'
+  text = two_decimals(interval.estimate)
   if math.isfinite(interval.low) and math.isfinite(interval.high):
-    text += f' ({interval.low:.{digits}f} to {interval.high:.{digits}f})'
+    text += f' ({two_decimals(interval.low)} to {two_decimals(interval.high)})'
   return text
+
+
+def two_decimals(value: float) -> str:
+  """E.g. 1.23, and 0.00 rather than -0.00."""
+  return f'{round(value, 2) + 0.:.2f}'
 
 
 def results(scores: Scores) -> Table:
@@ -56,39 +61,46 @@ def results(scores: Scores) -> Table:
           target.name, method.label, f'{len(score.scores)} of {score.asked}',
           formatting.score(score.mean),
           _range(score.interval, few_runs(score)),
-          (f'{formatting.score(min(score.scores))} to '
-           f'{formatting.score(max(score.scores))}') if score.scores
-          else MISSING,
           _ratio(score.improvement), _ratio(score.human_normalised),
           MISSING if difference is None else
           f'{difference.estimate:+,.1f} ({_range(difference, "")})',
           formatting.score(score.paper)])
   return Table('results', (
       'Target', 'Method', 'Runs', 'Mean', '95 % interval over runs',
-      'Lowest to highest run', 'Improvement', 'Human-normalised',
+      'Improvement', 'Human-normalised',
       'Minus EfficientZero (95 % interval)', 'Paper'), rows, 2)
 
 
 def _ratio(value: Optional[float]) -> str:
-  return MISSING if value is None else f'{value:.2f}'
+  return MISSING if value is None else two_decimals(value)
 
 
-def aggregates(scores: Scores) -> Table:
-  """Every method over all targets."""
+def improvements(scores: Scores) -> Table:
+  """Every method over all targets, against EfficientZero."""
   rows = []
   for method in scores.experiment.methods:
     found = scores.aggregate(method)
     mean, median = found.improvement or (None, None)
-    rows.append([
-        method.label, str(len(found.seeds)), estimate(mean), estimate(median),
-        *(estimate(found.human.get(name))
-          for name in ('mean', 'median', 'iqm', 'optimality_gap')),
-        estimate(found.probability), '; '.join(found.missing)])
-  return Table('aggregates', (
+    rows.append([method.label, str(len(found.seeds)), estimate(mean),
+                 estimate(median), estimate(found.probability)])
+  return Table('improvements', (
       'Method', 'Seeds', 'Mean improvement', 'Median improvement',
-      'Human-normalised mean', 'Human-normalised median',
-      'Human-normalised IQM', 'Optimality gap',
-      'Probability of improvement', 'Remarks'), rows)
+      'Probability of improvement'), rows)
+
+
+def human_normalised(scores: Scores) -> Optional[Table]:
+  """Every method over all targets, against a human; None where unknown."""
+  found = {method.label: scores.aggregate(method)
+           for method in scores.experiment.methods}
+  if not any(aggregate.human for aggregate in found.values()):
+    return None
+  return Table('human_normalised', (
+      'Method', 'Seeds', 'Mean', 'Median', 'Interquartile mean',
+      'Optimality gap'), [
+          [label, str(len(aggregate.seeds)), *(
+              estimate(aggregate.human.get(name))
+              for name in ('mean', 'median', 'iqm', 'optimality_gap'))]
+          for label, aggregate in found.items()])
 
 
 def transfer(rows: Sequence[Transfer]) -> Table:
@@ -133,9 +145,9 @@ def task_weights(experiment: Experiment) -> Optional[Table]:
 def _span(values: Sequence[float]) -> str:
   if not values:
     return MISSING
-  text = f'{np.mean(values):.2f}'
+  text = two_decimals(float(np.mean(values)))
   return text if len(values) == 1 else (
-      f'{text} ({min(values):.2f} to {max(values):.2f})')
+      f'{text} ({two_decimals(min(values))} to {two_decimals(max(values))})')
 
 
 def forgetting(rows: Sequence[Forgetting]) -> Optional[Table]:
