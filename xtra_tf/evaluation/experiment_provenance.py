@@ -69,8 +69,10 @@ def missing(experiment: Experiment) -> List[str]:
   items = []
   for (method, target), states in found.items():
     for state, seeds in states.items():
-      what = 'was not run' if state == 'missing' else 'failed'
       many = 's' if len(seeds) > 1 else ''
+      what = f'{"were" if many else "was"} not run'
+      if state == 'failed':
+        what = 'failed'
       items.append(f'{experiment.label(method)} on {target}: seed{many} '
                    f'{formatting.listing(seeds)} {what}.')
   return items

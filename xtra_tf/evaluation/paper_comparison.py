@@ -45,7 +45,7 @@ def beside_paper(scores: Scores, table: str) -> Table:
     rows.append([group, name, 'paper', *(
         formatting.score(v) if game else _two(v) for v in cells)])
     if game in targets:
-      rows.append([group, name, 'ours', *(
+      rows.append([group, name, f'ours, n = {len(scores.experiment.seeds)}', *(
           _our_cell(scores, ours.get(m), targets[game]) for m in methods)])
     if not game:
       rows += _subset_rows(scores, table, group, statistic, methods, ours,
@@ -78,7 +78,9 @@ def _our_cell(scores: Scores, method: Optional[MethodRecord],
   score = scores.of(method, target)
   if score.mean is None:
     return 'not run'
-  return f'{formatting.score(score.mean)} (n = {len(score.scores)})'
+  count = len(score.scores)
+  return formatting.score(score.mean) + (
+      f' (n = {count})' if count < len(scores.experiment.seeds) else '')
 
 
 def _two(value: Optional[float]) -> str:
