@@ -30,7 +30,7 @@ class ReadTest(absltest.TestCase):
     run = found.runs[RunKey('xtra', 'Phoenix', 0)]
     self.assertEqual(run.state, 'done')
     self.assertEqual([r.env_steps for r in run.curve],
-                     [0, 800, 1600, 2400, 3200, 4000])
+                     [0, 1000, 2000, 3000, 4000])
     self.assertIs(run.curve[-1], run.final)
     self.assertCountEqual([r.stage for r in run.others],
                           ['teacher', 'student', 'finetune'])
