@@ -55,7 +55,7 @@ def record(methods: Iterable[str] = tuple(METHODS),
       dict(settings or {'ENV_STEPS': str(ENV_STEPS), 'NUM_SIMULATIONS': '8',
                         'EvaluationSettings.episodes': str(GAMES)}),
       'a' * 64, {'python': '3.11.7', 'tensorflow': '2.15.1'},
-      {'system': 'Linux', 'processor': 'an invented processor',
+      {'system': 'Linux', 'processor_model': 'an invented processor',
        'processors': 2, 'memory_bytes': 8 * 2 ** 30},
       {'commit': 'b' * 40, 'dirty': False},
       'python -m launchers.experiment --gin_file=protocols/mini.gin '
@@ -88,8 +88,10 @@ def write_run(folder: ExperimentResults, key: RunKey, stage: str,
   if stage == 'finetune':
     _evaluate_sources(folder, key, sources, random)
   shared = {'student': f'{key.target}-student'} if stage == 'student' else {}
-  folder.append_cost(RunCost(*key, {stage: 600. + 40 * random.normal()},
-                             UPDATES, steps[-1], shared))
+  own = {} if stage == 'student' else {stage: 600. + 40 * random.normal()}
+  folder.append_cost(RunCost(*key, own,
+                             UPDATES, steps[-1], shared,
+                             dict.fromkeys(shared, 900.)))
   folder.write_metrics(key, rows(key, stage, level, sources, random))
 
 

@@ -79,7 +79,7 @@ def missing(experiment: Experiment) -> List[str]:
 
 
 def costs(experiment: Experiment) -> Table:
-  """Wall clock by method, of the stages that its runs did not share."""
+  """Wall clock by method, and of the stages that runs share, each once."""
   rows, total = [], 0.
   for method in experiment.methods:
     found = [run.cost for run in experiment.runs.values()
@@ -92,11 +92,29 @@ def costs(experiment: Experiment) -> Table:
         formatting.duration(sum(seconds) / len(found)) if found else MISSING,
         _counts([cost.env_steps for cost in found]),
         _counts([cost.updates for cost in found])])
-  rows.append(['all', str(sum(int(row[1]) for row in rows)),
+  runs_made = sum(int(row[1]) for row in rows)
+  for kind, parts in _shared_seconds(experiment).items():
+    total += sum(parts)
+    rows.append([f'shared: {kind}', str(len(parts)),
+                 formatting.duration(sum(parts)),
+                 formatting.duration(sum(parts) / len(parts)), '', ''])
+  rows.append(['all', str(runs_made),
                formatting.duration(total), '', '', ''])
   return Table('costs', (
-      'Method', 'Runs', 'Wall clock', 'A run, mean', 'Environment steps a run',
+      'Method or stage', 'Runs', 'Wall clock', 'A run, mean',
+      'Environment steps a run',
       'Gradient steps a run'), rows)
+
+
+def _shared_seconds(experiment: Experiment) -> Dict[str, List[float]]:
+  """{kind of stage: seconds of each of the different ones} that runs share."""
+  found = {(stage, cost.inherited.get(stage, '')): seconds
+           for run in experiment.runs.values() for cost in [run.cost] if cost
+           for stage, seconds in cost.shared_seconds.items()}
+  kinds: Dict[str, List[float]] = {}
+  for (stage, _), seconds in found.items():
+    kinds.setdefault(stage.split('/')[0], []).append(seconds)
+  return kinds
 
 
 def _counts(values: List[int]) -> str:
@@ -144,12 +162,10 @@ def machine(record: Any) -> str:
     record: an ExperimentRecord.
   """
   facts = record.machine
-  parts = [str(facts[name]) for name in ('system', 'processor', 'cpu')
+  parts = [str(facts[name]) for name in ('system', 'processor_model')
            if facts.get(name)]
-  for name in ('processors', 'cores'):
-    if facts.get(name):
-      parts.append(formatting.counted(int(facts[name]), 'processor'))
-      break
+  if facts.get('processors'):
+    parts.append(formatting.counted(int(facts['processors']), 'processor'))
   if facts.get('memory_bytes'):
     parts.append(f'{facts["memory_bytes"] / 2 ** 30:.1f} GiB of memory')
   return ', '.join(parts) or 'not recorded'

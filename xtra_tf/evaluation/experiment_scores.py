@@ -23,10 +23,10 @@ _PAPER_METHODS = {
     'without_cross_task': 'XTRA without cross-task',
     'without_pretraining': 'XTRA without pretraining',
     'without_task_weights': 'XTRA without task weights',
-    'constant_weights': 'XTRA without task weights',
     'behavior_cloning': 'Behavioral cloning, zero-shot',
     'behavioral_cloning': 'Behavioral cloning, zero-shot',
     'behaviour_cloning': 'Behavioral cloning, zero-shot',
+    'cloning': 'Behavioral cloning, zero-shot',
     'zero_shot': 'XTRA, zero-shot'}
 
 

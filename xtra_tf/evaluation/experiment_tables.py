@@ -90,9 +90,9 @@ def improvements(scores: Scores) -> Table:
 
 def human_normalised(scores: Scores) -> Optional[Table]:
   """Every method over all targets, against a human; None where unknown."""
-  found = {method.label: scores.aggregate(method)
-           for method in scores.experiment.methods}
-  if not any(aggregate.human for aggregate in found.values()):
+  found = [(method.label, scores.aggregate(method))
+           for method in scores.experiment.methods]
+  if not any(aggregate.human for _, aggregate in found):
     return None
   return Table('human_normalised', (
       'Method', 'Seeds', 'Mean', 'Median', 'Interquartile mean',
@@ -100,7 +100,7 @@ def human_normalised(scores: Scores) -> Optional[Table]:
           [label, str(len(aggregate.seeds)), *(
               estimate(aggregate.human.get(name))
               for name in ('mean', 'median', 'iqm', 'optimality_gap'))]
-          for label, aggregate in found.items()])
+          for label, aggregate in found])
 
 
 def transfer(rows: Sequence[Transfer]) -> Table:

@@ -202,7 +202,6 @@ def _unequal_games(experiment: Experiment) -> List[str]:
 
 def left_out(scores: Scores) -> List[str]:
   """What the aggregates over targets lack, a sentence a method."""
-  found = {method.label: scores.aggregate(method).missing
-           for method in scores.experiment.methods}
-  return [f'{label}: {"; ".join(words)}.' for label, words in found.items()
-          if words]
+  found = [(method.label, scores.aggregate(method).missing)
+           for method in scores.experiment.methods]
+  return [f'{label}: {"; ".join(words)}.' for label, words in found if words]
