@@ -119,7 +119,7 @@ class TargetScoresTest(ScoresTestCase):
         inherited={'zero_shot': [{'student': 'abc'}] * 3})
     row = self.row(experiment_tables.results(scores), Target='Assault')
     self.assertEqual(row['95 % interval over runs'], '1 model, no interval')
-    self.assertIn('share student', ' '.join(
+    self.assertIn('take over the same student', ' '.join(
         experiment_text.cautions(scores, [])))
 
   def test_a_baseline_of_zero_makes_no_ratio(self):

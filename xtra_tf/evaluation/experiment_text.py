@@ -168,10 +168,10 @@ def _shared_stages(experiment: Experiment) -> List[str]:
       for stage in sorted(stages):
         hashes = {run.cost.inherited.get(stage) for run in runs if run.cost}
         if len(runs) > 1 and len(hashes) == 1:
-          shared.append(stage)
+          shared.append(stage.split('/')[0])
   if not shared:
     return []
-  return ['Runs of several seeds share '
+  return ['Runs of several seeds take over the same '
           f'{formatting.listing(sorted(set(shared)))}: intervals are over what '
           'was done anew with each seed, and leave the luck of the shared part '
           'out.']
