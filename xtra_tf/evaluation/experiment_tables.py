@@ -193,7 +193,8 @@ def teachers(experiment: Experiment) -> Table:
                  f'{100 * np.mean(agreements):.0f} %' if agreements
                  else 'not recorded'])
   return Table('teachers', (
-      'Source task', 'Random play', 'Teacher', 'Student', 'Human',
+      'Source task', 'Random play', 'Teacher', 'Student',
+      'Human or scripted player',
       'Last agreement of student and teacher'), rows)
 
 
