@@ -8,9 +8,9 @@ import numpy as np
 from tests.evaluation import synthetic_experiment as synthetic
 from xtra_tf.evaluation import (
   experiment_curves,
-  experiment_figures,
   experiment_tables,
   experiment_text,
+  heat_maps,
   paper_comparison,
   reference_scores,
 )
@@ -284,7 +284,7 @@ class SourceTasksTest(ScoresTestCase):
            'transfer/weight/Phoenix': weight}
           for step, weight in ((0, level), (50, 0.5), (100, 0.5))])
     experiment = read_experiment(scores.experiment.paths)
-    edges, grid = experiment_figures.series_grid(
+    edges, grid = heat_maps.series_grid(
         experiment, 'xtra', experiment.targets[0], 'transfer/weight/', 4)
     np.testing.assert_array_equal(edges, [0., 25., 50., 75., 100.])
     np.testing.assert_array_equal(grid, [[0.5, 0.5, 0.5, 0.5]])

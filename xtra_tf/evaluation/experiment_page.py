@@ -12,6 +12,7 @@ from xtra_tf.evaluation import (
   experiment_tables,
   experiment_text,
   formatting,
+  heat_maps,
   page_files,
   paper_comparison,
 )
@@ -112,7 +113,7 @@ def _weight_figures(experiment: Experiment, files: PageFiles
   """(method's label, heat maps) of each method with recorded weights."""
   found = []
   for method in experiment.methods:
-    figure = experiment_figures.task_weights(experiment, method.name)
+    figure = heat_maps.task_weights(experiment, method.name)
     if figure is not None:
       found.append((method.label, files.picture(
           f'task_weights_{method.name}', figure, '')))
