@@ -87,7 +87,13 @@ def _show(output: str, collected: Any) -> None:
   table = Table(title=f'{collected.task.name}: {output}', show_header=False)
   table.add_column('')
   table.add_column('', justify='right')
-  rows = [('Whole games', f'{collected.episodes:,}'),
+  from xtra_tf.evaluation import data_page
+  task = collected.task
+  frame = 'x'.join(map(str, task.observation_shape))
+  rows = [('Played by', data_page.who_played(collected.provenance)),
+          ('Observations', f'{frame} {task.observation_dtype}, {task.codec}'),
+          ('Sticky actions', f'{task.sticky_actions:g}'),
+          ('Whole games', f'{collected.episodes:,}'),
           ('Games that were broken off', f'{collected.cut:,}'),
           ('Environment steps', f'{collected.env_steps:,}'),
           ('  of this session', f'{collected.new_env_steps:,}'),

@@ -7,6 +7,10 @@ Examples:
       --source=dqn/Pong/1 --output=data/pong_rgb --resolution=96 --nograyscale
   python -m launchers.import_dataset --format=efficientzero --task=Alien \
       --source=AlienNoFrameskip-v4/seed_0 --output=data/alien
+  python -m launchers.import_dataset --format=rlds --task=Pong --resolution=96 \
+      --source=rlu_atari_checkpoints_ordered/Pong_run_1/1.1.0 --output=data/pong
+  python -m launchers.import_dataset --format=minari --task=Breakout \
+      --resolution=96 --source=atari/breakout/expert-v0 --output=data/breakout
 
 Data are read a little at a time, whatever their size, and nothing in them is
 run. The output appears when all of it is there. Frames keep their resolution
@@ -26,7 +30,9 @@ flags.declare_key_flag('debug')
 
 _FORMAT = flags.DEFINE_string(
     'format', None, 'What the data are: dqn_replay (DQN replay logs of '
-    'Dopamine) or efficientzero (replay of the official code).')
+    'Dopamine), efficientzero (replay of the official code), minari (a Minari '
+    'data set) or rlds (an RLDS data set of tensorflow-datasets, such as RL '
+    'Unplugged).')
 _SOURCE = flags.DEFINE_string('source', None, 'Folder of the data.')
 _TASK = flags.DEFINE_string('task', None, 'What was played, e.g. Pong.')
 _OUTPUT = flags.DEFINE_string(
@@ -71,7 +77,10 @@ def _show(summary: Any) -> None:
   table.add_column('', justify='right')
   for row in summary_rows(summary):
     table.add_row(*row)
-  Console().print(table)
+  console = Console()
+  console.print(table)
+  for note in summary.notes:
+    console.print(f'Note: {note}', soft_wrap=True, highlight=False)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,8 @@ Examples:
   python -m launchers.inspect_dataset --source=data/alien
   python -m launchers.inspect_dataset --source=data/alien --output=pages/alien
 
-Every record is read and its checksum verified; a damaged one is named. With
+Every record is read and every checksum verified: a byte that changed after the
+set was written is found, and the file and record named (exit code 65). With
 --output there is a page too, with a histogram of the returns, the actions and
 some frames; its path is the last line that is printed.
 """
@@ -20,6 +21,9 @@ flags.declare_key_flag('debug')
 
 _SOURCE = flags.DEFINE_string(
     'source', None, 'Folder of the episodes: the one with a dataset.json.')
+_TARGETS = flags.DEFINE_string(
+    'targets', None, "Folder of a teacher's targets for these episodes; they "
+    'are verified with them.')
 _OUTPUT = flags.DEFINE_string(
     'output', None, 'Folder for the page, index.html; made if need be.')
 
@@ -37,7 +41,7 @@ def main() -> int:
   from xtra_tf.runs import StageProgress
   total = inspection.stored_rows(source)
   with StageProgress('Inspecting', total=total, unit='rows') as progress:
-    found = inspection.inspect(source, progress.update)
+    found = inspection.inspect(source, progress.update, _TARGETS.value)
   table = Table(title=f'{found.task.name}: {source}', show_header=False)
   table.add_column('')
   table.add_column('', justify='right')

@@ -19,7 +19,10 @@ _SHAPELESS_NAMES = {'common', 'helper', 'helpers', 'misc', 'util', 'utils'}
 _UNSAFE_MODULES = {'cloudpickle', 'dill', 'joblib', 'marshal', 'pickle',
                    'shelve', 'torch'}
 _UNSAFE_CALLS = {'eval', 'exec', '__import__', 'yaml.load',
-                 'yaml.unsafe_load'}
+                 'yaml.unsafe_load', 'yaml.full_load'}
+# Methods that write or run what an archive or a file of any library says.
+_UNSAFE_METHODS = {'extract', 'extractall', 'unpack_archive', 'load_module',
+                   'recover_environment'}
 
 
 def function_lines(node: ast.AST, code_lines: Set[int]) -> int:
@@ -55,6 +58,9 @@ def unsafe_uses(path: str, tree: ast.Module) -> List[str]:
                  if module.split('.')[0] in _UNSAFE_MODULES)
     if isinstance(node, ast.Call):
       if ast.unparse(node.func) in _UNSAFE_CALLS:
+        found.append(f'{path}:{node.lineno} calls {ast.unparse(node.func)}')
+      elif (isinstance(node.func, ast.Attribute)
+            and node.func.attr in _UNSAFE_METHODS):
         found.append(f'{path}:{node.lineno} calls {ast.unparse(node.func)}')
       for keyword in node.keywords:
         if keyword.arg == 'allow_pickle' and not (
@@ -123,7 +129,8 @@ class RulesTest(parameterized.TestCase):
 
   @parameterized.parameters(
       'import pickle', 'from torch import nn', 'eval("1")', 'exec("x")',
-      'yaml.load(f)', 'np.load(f, allow_pickle=True)',
+      'yaml.load(f)', 'np.load(f, allow_pickle=True)', 'a.extractall(d)',
+      'shutil.unpack_archive(f)', 'tarfile.open(f).extract(m)',
       'np.load(f, allow_pickle=flag)')
   def test_unsafe(self, text):
     self.assertLen(unsafe_uses('', ast.parse(text)), 1)

@@ -13,8 +13,9 @@ _LAUNCHERS = sorted(
     for path in glob.glob(os.path.join(_ROOT, 'launchers', '*.py'))
     if "if __name__ == '__main__'" in open(path, encoding='utf-8').read())
 # They make or change files, or serve many runs; no run is concerned.
-_WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'import_checkpoint',
-                  'import_dataset', 'inspect_dataset', 'replay_server')
+_WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'export_dataset',
+                  'import_checkpoint', 'import_dataset', 'inspect_dataset',
+                  'replay_server')
 
 
 def _run(name, *arguments):

@@ -77,7 +77,7 @@ class WheelTest(absltest.TestCase):
 
   def test_python_version_and_extras(self):
     self.assertIn('Requires-Python: <3.12,>=3.11', self.metadata)
-    for extra in ('atari', 'report', 'dev'):
+    for extra in ('atari', 'data', 'report', 'dev'):
       self.assertIn(f'Provides-Extra: {extra}\n', self.metadata)
 
 
@@ -99,7 +99,8 @@ class LockTest(absltest.TestCase):
     config.read(_ROOT / 'setup.cfg')
     extras = config['options.extras_require']
     wanted = '\n'.join([config['options']['install_requires'],
-                        *(extras[e] for e in ('atari', 'report', 'dev'))])
+                        *(extras[e]
+                          for e in ('atari', 'data', 'report', 'dev'))])
     for line in filter(None, map(str.strip, wanted.split('\n'))):
       name = re.split(r'[<>=!;\[ ]', line)[0]
       self.assertIn(name, self.locked)

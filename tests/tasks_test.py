@@ -49,6 +49,14 @@ class GetTaskTest(parameterized.TestCase):
     self.assertEqual(task.observation_shape, (48, 48, 1))
     self.assertEqual(task.stack, 2)
 
+  def test_sticky_actions_are_of_atari_games_only(self):
+    self.assertEqual(tasks.get_task('Alien').sticky_actions, 0)
+    self.assertEqual(
+        tasks.get_task('Alien', sticky_actions=0.25).sticky_actions, 0.25)
+    for name in ('tiny:catch', 'gym:CartPole-v1'):
+      with self.assertRaisesRegex(UsageError, f'{name} is no Atari game'):
+        tasks.get_task(name, sticky_actions=0.25)
+
   @parameterized.parameters(
       ('alien', 'Did you mean Alien'),
       ('MsPackman', 'Did you mean MsPacman'),

@@ -167,11 +167,13 @@ fi
 
 # gym 0.23 and a few others come as source. They are built with the locked
 # setuptools instead of whatever is newest, so that nothing without a hash is
-# fetched.
+# fetched. The lock is complete, hence --no-deps: pip would take a requirement
+# with an extra that its package has given up (typer[all], of minari) for one
+# that is not locked.
 awk '/^[A-Za-z0-9]/ {keep = /^(setuptools|wheel)==/} keep' "$LOCK" \
   >"$scratch/build.lock"
 pip_install --quiet --no-deps -r "$scratch/build.lock"
-pip_install --no-build-isolation -r "$LOCK"
+pip_install --no-deps --no-build-isolation -r "$LOCK"
 
 printf '%s\n' "$hash" >"$STAMP"
 rm -f "$MARK"

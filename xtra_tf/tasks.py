@@ -241,12 +241,14 @@ def task_names() -> List[str]:
 
 
 def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
-             stack: int = 4, codec: str = 'lossless') -> TaskSpec:
+             stack: int = 4, codec: str = 'lossless',
+             sticky_actions: float = 0.) -> TaskSpec:
   """The spec of a task.
 
   `resolution`, `grayscale`, `stack` and `codec` say how an Atari game is to be
   seen. `stack` holds for the images of a gymnasium environment as well; a
-  registered task (the tiny ones are) has frames of its own.
+  registered task (the tiny ones are) has frames of its own. Only Atari games
+  have sticky actions.
 
   Args:
     name: see `TaskSpec.name`.
@@ -254,10 +256,14 @@ def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
     grayscale: one channel instead of RGB.
     stack: frames that a model sees at once.
     codec: see `TaskSpec.codec`.
+    sticky_actions: see `TaskSpec.sticky_actions`.
 
   Raises:
     UsageError: an unknown name (near ones are offered) or impossible sizes.
   """
+  if sticky_actions and (name in _registered or name.startswith('gym:')):
+    raise UsageError(f'sticky_actions is {sticky_actions}, but {name} is no '
+                     'Atari game. Expected 0.')
   if name in _registered:
     return _registered[name]
   if name.startswith('gym:'):
@@ -277,8 +283,8 @@ def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
       num_actions=len(ATARI_ACTIONS),
       legal_actions=_atari_legal_actions(name),
       action_names=ATARI_ACTIONS,
-      stack=stack, codec=codec, random_score=random_score,
-      human_score=human_score)
+      stack=stack, codec=codec, sticky_actions=sticky_actions,
+      random_score=random_score, human_score=human_score)
 
 
 def atari_rom(name: str) -> str:

@@ -3,7 +3,7 @@
 import os
 import re
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import numpy as np
 
 from xtra_tf.episodes import EpisodeLogWriter, StepRow
@@ -31,7 +31,7 @@ def _found(folder, whole=True, shape=(12, 8, 3), dtype='uint8', steps=9):
   return inspection.inspect(folder)
 
 
-class DataPageTest(absltest.TestCase):
+class DataPageTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
@@ -48,9 +48,30 @@ class DataPageTest(absltest.TestCase):
     page = self.page()
     self.assertLen(re.findall('data:image/png', page), 2)
     self.assertLen(re.findall('data:image/gif', page), 1)
-    for text in ('1 (1 terminal)', 'Mean return of random play', '30.5',
-                 'never played: FIRE', 'Column search', 'absent'):
+    for text in ('that end terminal', 'Mean return of random play', '30.5',
+                 'never played: FIRE', 'Column search', 'absent',
+                 'nobody knows', 'has no seal'):
       self.assertIn(text, page)
+
+  def test_lines_of_random_and_human_play(self):
+    found = _found(os.path.join(self.folder, 'data'))
+    near = data_page.returns_figure(found).axes[0].lines
+    self.assertEqual([line.get_label() for line in near], [
+        'these games, 36.0', 'random play, 1.5 (far to the left)',
+        'human play, 30.5 (far to the left)'])
+    found = found._replace(returns=np.array([2., 20.]))
+    lines = data_page.returns_figure(found).axes[0].lines
+    self.assertEqual([list(line.get_xdata()) for line in lines],
+                     [[11., 11.], [1.5, 1.5], [30.5, 30.5]])
+
+  @parameterized.parameters(
+      ({}, 'nobody knows'), ({'acting': 3, 'policy': [1]}, '[1]'),
+      ({'acting': {'policy': 'random'}}, 'random actions'),
+      ({'who_acted': 'DQN'}, 'DQN'),
+      ({'acting': {'checkpoint': {'run': 'r', 'stage': 's', 'step': 7}}},
+       's of r, step 7'))
+  def test_who_played(self, provenance, expected):
+    self.assertEqual(data_page.who_played(provenance), expected)
 
   def test_it_is_inert_and_needs_nothing_from_outside(self):
     page = self.page()

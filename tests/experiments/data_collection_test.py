@@ -72,6 +72,19 @@ class DataCollectionTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(provenance['environment']['sticky_actions'], 0)
     self.assertIn('tensorflow', provenance['versions'])
     self.assertIn('commit', provenance['code'])
+    self.assertTrue(log.sealed)
+    self.assertEqual(collected.provenance, provenance)
+
+  def test_sticky_actions_are_played_and_recorded(self):
+    sticky = 'xtra_tf.experiments.TaskSettings.sticky_actions = 0.25'
+    frames = 'xtra_tf.experiments.TaskSettings.resolution = 16'
+    self.collect(task='Pong', env_steps=6, gin_bindings=(sticky, frames))
+    log = EpisodeLog(self.output)
+    self.assertEqual(log.task.sticky_actions, 0.25)
+    self.assertEqual(log.header.provenance['environment']['sticky_actions'],
+                     0.25)
+    with self.assertRaisesRegex(SettingsChangedError, 'sticky_actions: expec'):
+      self.collect(task='Pong', env_steps=9, gin_bindings=(frames,))
 
   def test_play_of_a_checkpoint_has_searches(self):
     self.collect(env_steps=24, checkpoint=self.checkpoint, num_simulations=3,

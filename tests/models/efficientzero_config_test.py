@@ -32,9 +32,23 @@ class EfficientZeroConfigTest(tf.test.TestCase, parameterized.TestCase):
     config = EfficientZeroConfig(observation_shape, downsample=downsample)
     self.assertEqual(config.latent_shape, expected)
 
+  @parameterized.parameters((4, (12, 8, 4)), (8, (6, 4, 4)), (16, (3, 2, 4)))
+  def test_network_shrinks_as_its_latent_shape_says(self, shrinkage, expected):
+    config = EfficientZeroConfig(
+        (48, 32, 4), channels=4, lstm_size=4, support=2, projection_hidden=4,
+        projection_size=4, projection_head_hidden=4, shrinkage=shrinkage)
+    self.assertEqual(config.latent_shape, expected)
+    output = EfficientZero(config, seed=0).initial_inference(
+        tf.zeros([1, 48, 32, 4]))
+    self.assertEqual(output.state.latent.shape, (1, *expected))
+
   @parameterized.named_parameters(
       ('odd_resolution', {'observation_shape': (84, 84, 4)},
        'multiples of 16, got 84 x 84'),
+      ('shrinkage', {'shrinkage': 6}, r'`shrinkage` of \(4, 8, 16\), got 6'),
+      ('odd_resolution_by_8', {'observation_shape': (84, 84, 4),
+                               'shrinkage': 8},
+       'multiples of 8, got 84 x 84'),
       ('rank', {'observation_shape': (96, 96)},
        r'\(height, width, channels\) or \(size,\), got \(96, 96\)'),
       ('zero', {'lstm_size': 0}, '`lstm_size` must be .* > 0, got 0'),

@@ -179,15 +179,6 @@ class DqnReplayTest(parameterized.TestCase):
                      {'from': [SIZE, SIZE, 1], 'to': [16, 16, 3]})
     self.assertTrue((next(log.episodes()).observation == 77).all())
 
-  def test_what_a_kill_left_behind_is_replaced(self):
-    write_memory(self.logs, records(['rrt']))
-    left = os.path.join(self.output + '.partial', 'data')
-    os.makedirs(left)
-    with open(os.path.join(left, 'dataset.json'), 'w') as file:
-      file.write('{')
-    self.assertEqual(self.run_import().steps, 3)
-    self.assertFalse(os.path.exists(self.output + '.partial'))
-
   # Bad input.
 
   def test_output_that_exists(self):
@@ -319,10 +310,13 @@ class DqnReplayTest(parameterized.TestCase):
     # Python ignores SIGXFSZ, so that writing ends as on a full disk.
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-      self.refused(StorageError, 'cannot be written')
+      with self.assertRaisesRegex(StorageError, 'cannot be written'):
+        self.run_import()
     finally:
       resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    self.assertFalse(os.path.exists(self.output))
     self.assertEqual(self.run_import().rows, 400)
+    self.assertFalse(os.path.exists(self.output + '.partial'))
 
   def test_too_little_room_is_known_before(self):
     write_memory(self.logs, records(['rrt']))

@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import tracemalloc
+from unittest import mock
 
-from absl.testing import absltest
+from absl.testing import absltest, parameterized
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLog, StepRow
-from xtra_tf.errors import UsageError
+from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.errors import DataFileError, UsageError
 from xtra_tf.offline_data.importing import (
   ImportedRow,
   ImportSource,
@@ -57,12 +58,18 @@ class Counting(ImportSource):
       yield ImportedRow(row, 'cut' if step % 100 == 99 else None, step + 1)
 
 
-def content(directory):
-  return {name: [getattr(e, name) for e in EpisodeLog(directory).episodes()]
-          for name in ('observation', 'action', 'real', 'env_step', 'end')}
+def files(directory):
+  """{relative path: bytes} of all files."""
+  found = {}
+  for parent, _, names in os.walk(directory):
+    for name in names:
+      path = os.path.join(parent, name)
+      with open(path, 'rb') as file:
+        found[os.path.relpath(path, directory)] = file.read()
+  return found
 
 
-class ImportingTest(absltest.TestCase):
+class ImportingTest(parameterized.TestCase):
 
   def setUp(self):
     super().setUp()
@@ -78,11 +85,98 @@ class ImportingTest(absltest.TestCase):
     self.assertEqual(os.listdir(self.folder), ['data.partial'])
     self.assertGreater(EpisodeLog(os.path.join(
         self.output + '.partial', 'data')).num_episodes, 3)
-    import_dataset(Counting(900), self.output)
+    written = []
+    with mock.patch.object(EpisodeLogWriter, 'append', autospec=True,
+                           side_effect=EpisodeLogWriter.append) as append:
+      summary = import_dataset(Counting(900), self.output,
+                               progress=written.append)
+    self.assertLess(append.call_count, 900 - 300)  # It did not begin anew.
+    self.assertEqual(written, list(range(1, 901)))
     other = os.path.join(self.folder, 'other')
-    import_dataset(Counting(900), other)
+    self.assertEqual(import_dataset(Counting(900), other).ends, summary.ends)
     self.assertCountEqual(os.listdir(self.folder), ['data', 'other'])
-    np.testing.assert_equal(content(self.output), content(other))
+    self.assertEqual(files(self.output), files(other))
+    self.assertTrue(EpisodeLog(self.output).sealed)
+
+  @parameterized.parameters('other_source', 'damaged', 'no_header')
+  def test_what_another_import_has_left_is_made_again(self, what):
+    left = os.path.join(self.output + '.partial', 'data')
+    if what == 'no_header':
+      os.makedirs(left)
+      with open(os.path.join(left, 'dataset.json.12.tmp'), 'w') as file:
+        file.write('{')
+    else:
+      import_dataset(Counting(300), left)
+    if what == 'damaged':
+      os.truncate(os.path.join(left, '0', 'shard-00000.tfrecord'), 50)
+    source = Counting(300)
+    if what == 'other_source':
+      source.provenance = {'source': 'another test'}
+    import_dataset(source, self.output)
+    self.assertEqual(EpisodeLog(self.output).num_rows, 300)
+    self.assertEqual(EpisodeLog(self.output).header.provenance['source'],
+                     source.provenance['source'])
+
+  @parameterized.parameters(
+      lambda row: row._replace(action=4), lambda row: row._replace(reward=1.),
+      lambda row: row._replace(env_step=7))
+  def test_a_source_that_changed_meanwhile(self, change):
+    import_dataset(Counting(300), os.path.join(self.output + '.partial',
+                                               'data'))
+    source = Counting(600)
+    rows = [r if i != 120 else r._replace(row=change(r.row))
+            for i, r in enumerate(source.rows())]
+    source.rows = lambda: iter(rows)
+    with self.assertRaisesRegex(DataFileError, 'episode 1, row 20'):
+      import_dataset(source, self.output)
+    self.assertEqual(os.listdir(self.folder), [])
+
+  def test_a_source_that_became_shorter(self):
+    import_dataset(Counting(300), os.path.join(self.output + '.partial',
+                                               'data'))
+    with self.assertRaisesRegex(DataFileError, 'interrupted import'):
+      import_dataset(Counting(200), self.output)
+    import_dataset(Counting(200), self.output)
+    self.assertEqual(EpisodeLog(self.output).num_rows, 200)
+
+  @parameterized.parameters('file', 'link', 'inner link', 'folder', 'data')
+  def test_what_no_import_has_made_is_left_alone(self, what):
+    partial, mine = self.output + '.partial', os.path.join(self.folder, 'mine')
+    os.makedirs(os.path.join(mine, 'data'))
+    kept = os.path.join(mine, 'data', 'thesis.txt')
+    with open(kept, 'w') as file:
+      file.write('years of work')
+    if what == 'file':
+      os.rename(kept, partial)
+      kept = partial
+    elif what == 'link':
+      os.symlink(mine, partial)
+    elif what == 'inner link':
+      os.mkdir(partial)
+      os.symlink(os.path.join(mine, 'data'), os.path.join(partial, 'data'))
+    else:
+      os.rename(mine if what == 'data' else os.path.join(mine, 'data'), partial)
+      kept = kept.replace(mine if what == 'data' else os.path.join(
+          mine, 'data'), partial)
+    with self.assertRaisesRegex(UsageError, 'no import has made it'):
+      import_dataset(Counting(100), self.output)
+    with open(kept) as file:
+      self.assertEqual(file.read(), 'years of work')
+
+  @parameterized.parameters(
+      'x/../data', 'ö 中 🎮', 'a\nb', '-rf', '٣', "'; touch y", 'a' * 200)
+  def test_odd_names_stay_in_their_folder(self, name):
+    import_dataset(Counting(100), os.path.join(self.folder, name))
+    self.assertEqual(os.listdir(self.folder),
+                     [os.path.basename(os.path.normpath(name))])
+    self.assertEqual(EpisodeLog(os.path.join(
+        self.folder, os.path.normpath(name))).num_rows, 100)
+
+  def test_an_output_that_is_a_link_to_nowhere(self):
+    os.symlink(os.path.join(self.folder, 'elsewhere'), self.output)
+    with self.assertRaisesRegex(UsageError, 'data exists already'):
+      import_dataset(Counting(100), self.output)
+    self.assertEqual(os.listdir(self.folder), ['data'])
 
   def test_two_at_once(self):
     with RunLock(self.output + '.partial'):

@@ -2,11 +2,17 @@
 
 import json
 import os
+import re
 
 from absl.testing import absltest, parameterized
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLogWriter, StepRow
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  StepRow,
+  write_seal,
+)
 from xtra_tf.errors import DataFileError
 from xtra_tf.offline_data import inspection
 from xtra_tf.tasks import TaskSpec
@@ -70,6 +76,9 @@ class InspectionTest(parameterized.TestCase):
         'were taken away.',
         '1 of 3 episodes break off before their game ended; their returns are '
         'not counted.',
+        'The set has no seal, which says how many files there are: if some of '
+        'them were never copied, nobody can tell. A finished launchers.collect '
+        'or import writes one.',
         '8 actions are not among the legal ones of tiny:fake.',
         'Legal actions that were never played: N, L, R.',
         'Nothing is known of how the data came about.'])
@@ -107,6 +116,45 @@ class InspectionTest(parameterized.TestCase):
     with self.assertRaisesRegex(
         DataFileError, r'0/shard-00000.tfrecord, record \d+, byte \d+: '):
       inspection.inspect(self.folder)
+
+  @parameterized.parameters(
+      'dataset.json', 'seal.json', '0/index.jsonl', '0/shard-00000.tfrecord')
+  def test_any_changed_byte_of_a_finished_set_is_found(self, name):
+    write(self.folder)
+    write_seal(self.folder)
+    faults = inspection.inspect(self.folder).faults
+    self.assertNotIn('no seal', ' '.join(faults))
+    path = os.path.join(self.folder, name)
+    with open(path, 'rb') as file:
+      content = file.read()
+    random = np.random.default_rng(3)
+    for place in random.integers(0, len(content), 40):
+      changed = bytearray(content)
+      changed[place] = (changed[place] + random.integers(1, 256)) % 256
+      with open(path, 'wb') as file:
+        file.write(changed)
+      with self.assertRaisesRegex(DataFileError, re.escape(path)):
+        inspection.inspect(self.folder)
+
+  def test_targets_are_verified_with_the_set(self):
+    write(self.folder, columns=('search',))
+    targets = f'{self.folder}_targets'
+    writer = EpisodeLogWriter(targets, TASK, ('bootstrap_value',), overlay=True)
+    for episode in EpisodeLog(self.folder).episodes():
+      for index in range(len(episode.real)):
+        writer.append(episode.row(index)._replace(bootstrap_value=2.))
+      writer.end_episode('cut')
+    writer.close()
+    found = inspection.inspect(self.folder, targets=targets)
+    self.assertEqual(found.columns, {'search': 8, 'bootstrap_value': 12})
+    shard = os.path.join(targets, '0', 'shard-00000.tfrecord')
+    with open(shard, 'r+b') as file:
+      file.seek(30)
+      byte = file.read(1)[0]
+      file.seek(30)
+      file.write(bytes([byte ^ 1]))
+    with self.assertRaisesRegex(DataFileError, re.escape(shard)):
+      inspection.inspect(self.folder, targets=targets)
 
   def test_any_flipped_bit_of_a_shard_is_found(self):
     write(self.folder)

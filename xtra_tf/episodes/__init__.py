@@ -2,7 +2,8 @@
 
 from xtra_tf.episodes.log import EpisodeLog
 from xtra_tf.episodes.schema import OPTIONAL_COLUMNS, Episode, StepRow
+from xtra_tf.episodes.seal import write_seal
 from xtra_tf.episodes.writer import EpisodeLogWriter
 
 __all__ = ['Episode', 'EpisodeLog', 'EpisodeLogWriter', 'OPTIONAL_COLUMNS',
-           'StepRow']
+           'StepRow', 'write_seal']

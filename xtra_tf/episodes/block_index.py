@@ -6,6 +6,7 @@ itself, so that a changed digit is found as surely as a torn line.
 
 import dataclasses
 import json
+import math
 import os
 from typing import Any, Dict, List, Optional, Tuple
 import zlib
@@ -83,15 +84,25 @@ def decode_line(line: bytes) -> BlockEntry:
   try:
     fields = json.loads(line)
     check = fields.pop('check')
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
+  except (ValueError, KeyError, TypeError, AttributeError,
+          RecursionError) as error:
     raise ValueError('it is not an entry of an index') from error
   if check != _check_of(fields):
     raise ValueError('its checksum does not fit')
   if (set(fields) != set(_TYPES)
       or not all(isinstance(fields[k], t) for k, t in _TYPES.items())
-      or fields['end'] not in (None, *ENDS)):
+      or fields['end'] not in (None, *ENDS) or not _is_possible(fields)):
     raise ValueError('its fields are not those of an index')
   return BlockEntry(**fields)
+
+
+def _is_possible(fields: Dict[str, Any]) -> bool:
+  """Whether the numbers of a line can be those of a block."""
+  counts = [fields[name] for name, kind in _TYPES.items() if kind is int]
+  return (all(type(count) is int and 0 <= count < 2**63 for count in counts)
+          and math.isfinite(fields['raw_return'])
+          and fields['last_real'] <= fields['real'] <= fields['rows']
+          and bool(fields['length']) == bool(fields['rows']))
 
 
 def read_index(folder: str) -> Tuple[List[BlockEntry], int]:

@@ -5,12 +5,14 @@ column, the column's values in row order, compressed by zlib. Any TFRecord
 reader can read a shard.
 """
 
+import math
 from typing import BinaryIO, Dict, List, Mapping, Sequence
 import zlib
 
 import numpy as np
 
 from xtra_tf.episodes.schema import Column, StepRow
+from xtra_tf.errors import IncompatibleDataError
 
 # Level 1 makes Atari frames about ten times smaller than raw; higher levels
 # gain little and cost the actor time.
@@ -19,6 +21,26 @@ _COMPRESSION_LEVEL = 1
 # Around the payload: length (8 bytes), its checksum (4), payload's (4).
 FRAME_BYTES = 16
 _HEAD_BYTES = 12
+
+# What a block's column takes in memory at most, so that a reader is never asked
+# for more. 200 Atari frames of 160 x 160 in RGB take 15 MB.
+_MAX_COLUMN_BYTES = 2**27
+
+
+def most_rows(layout: Mapping[str, Column]) -> int:
+  """Rows that a block may have.
+
+  Raises:
+    IncompatibleDataError: not even one, so large are they.
+  """
+  sizes = {name: math.prod(column.shape) * column.dtype.itemsize
+           for name, column in layout.items()}
+  name = max(sizes, key=lambda name: sizes[name])
+  if sizes[name] > _MAX_COLUMN_BYTES:
+    raise IncompatibleDataError(
+        f'A row of the column {name} takes {sizes[name]} bytes. Expected at '
+        f'most {_MAX_COLUMN_BYTES}.')
+  return _MAX_COLUMN_BYTES // sizes[name]
 
 
 def encode_block(episode: int, rows: Sequence[StepRow],
@@ -85,8 +107,13 @@ def decode_block(record: bytes, episode: int, rows: int,
   if found != [[episode], [rows]]:
     raise ValueError(f'it holds episode and rows {found}, expected '
                      f'{[[episode], [rows]]}')
-  return {name: _unpack(feature[name].bytes_list.value, name, rows, column)
-          for name, column in layout.items()}
+  columns = {name: _unpack(feature[name].bytes_list.value, name, rows, column)
+             for name, column in layout.items()}
+  # A checksum says that a value is what was written, not that it makes sense.
+  for name, values in columns.items():
+    if values.dtype.kind == 'f' and not np.isfinite(values).all():
+      raise ValueError(f'the column {name} has a value that is not finite')
+  return columns
 
 
 def _unpack(values: Sequence[bytes], name: str, rows: int,
@@ -94,7 +121,10 @@ def _unpack(values: Sequence[bytes], name: str, rows: int,
   if len(values) != 1:
     raise ValueError(f'the column {name} is missing')
   shape = (rows, *column.shape)
-  size = int(np.prod(shape)) * column.dtype.itemsize
+  size = math.prod(shape) * column.dtype.itemsize
+  if size > _MAX_COLUMN_BYTES:
+    raise ValueError(f'the column {name} would take {size} bytes, more than '
+                     f'{_MAX_COLUMN_BYTES}')
   # The bound keeps a damaged or hostile column from filling the memory.
   unpacker = zlib.decompressobj()
   try:

@@ -3,11 +3,21 @@
 import copy
 import hashlib
 import os
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+  Any,
+  Dict,
+  Iterator,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import numpy as np
 
-from xtra_tf.episodes import block_index, blocks, schema
+from xtra_tf.episodes import block_index, blocks, schema, seal
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import Episode
 from xtra_tf.errors import DataFileError
@@ -41,14 +51,22 @@ class EpisodeLog:
 
   The log is as it was when it was opened. An episode without an end counts as
   `cut`, as it will when its writer goes on.
+
+  Attributes:
+    directory: of the log.
+    header: what the log says of all episodes.
+    sealed: the log says which writers it has, and has them.
   """
 
-  def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None):
+  def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None,
+               allowed_differences: Sequence[str] = ()):
     """Reads header and index; observations are read when they are asked for.
 
     Args:
       directory: of the log.
       expected_task: refuse data that do not fit it.
+      allowed_differences: fields of `schema.NEGOTIABLE` in which they may
+        differ from it.
 
     Raises:
       DataFileError: a file is missing, damaged, truncated or empty.
@@ -58,14 +76,18 @@ class EpisodeLog:
     self.directory = directory
     self.header = schema.read_header(directory)
     if expected_task is not None:
-      schema.check_same_task(directory, expected_task, self.header.task)
+      schema.check_same_task(directory, expected_task, self.header.task,
+                             allowed_differences)
     self._layout = self.header.layout()
     self._overlay: Optional['EpisodeLog'] = None
     self._env_steps = 0
     self._bytes = 0
     self._stored: List[_Stored] = []
+    self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
       entries = _read_writer(folder)
+      if not self.header.overlay:
+        _check_numbers(writer, folder, entries)
       self._stored += _group(writer, folder, entries)
       if entries:
         self._env_steps += entries[-1].env_steps
@@ -82,6 +104,13 @@ class EpisodeLog:
     overlaid = self._overlay.header.columns if self._overlay else ()
     return tuple(c for c in schema.OPTIONAL_COLUMNS
                  if c in self.header.columns or c in overlaid)
+
+  def provenance_of(self, column: str) -> Mapping[str, Any]:
+    """How a column came about: the overlay's word where it has the column."""
+    overlay = self._overlay
+    if overlay is not None and column in overlay.header.columns:
+      return overlay.header.provenance
+    return self.header.provenance
 
   @property
   def num_episodes(self) -> int:
@@ -266,12 +295,27 @@ class EpisodeLog:
       reason = 'the record is damaged: its checksum does not fit'
     else:
       try:
-        return blocks.decode_block(
+        columns = blocks.decode_block(
             content, entry.episode, entry.rows, self._layout)
+        self._check_values(entry, columns)
+        return columns
       except ValueError as error:
         reason = f'the record is damaged: {error}'
     raise DataFileError(shard, f'{reason}.', record=record, offset=entry.offset,
                         hint='Copy the data set anew.')
+
+
+  def _check_values(self, entry: BlockEntry,
+                    columns: Mapping[str, np.ndarray]) -> None:
+    """Raises ValueError if rows are not what line and header say of them."""
+    real, actions = columns['real'], columns['action']
+    found = (int(np.count_nonzero(real)), bool(real[-1]))
+    if found != (entry.real, entry.last_real):
+      raise ValueError(f'it has {found[0]} rows with real = 1, expected '
+                       f'{entry.real} as its line says')
+    if actions.min() < 0 or actions.max() >= self.task.num_actions:
+      raise ValueError(f'it has actions {actions.min()} to {actions.max()}, '
+                       f'expected 0 to {self.task.num_actions - 1}')
 
 
 def _read_writer(folder: str) -> List[BlockEntry]:
@@ -292,6 +336,19 @@ def _read_writer(folder: str) -> List[BlockEntry]:
         f'the last block that a line names.', record=len(entries),
         hint=block_index.REPAIR_HINT)
   return entries
+
+
+def _check_numbers(writer: int, folder: str,
+                   entries: Sequence[BlockEntry]) -> None:
+  """Refuses the folder of another writer."""
+  for record, entry in enumerate(entries):
+    whose = entry.episode // schema.EPISODES_PER_WRITER
+    if whose != writer:
+      raise DataFileError(
+          os.path.join(folder, block_index.INDEX_NAME),
+          f'episode {entry.episode} is of writer {whose}, expected {writer}: '
+          'folders were exchanged.', record=record,
+          hint='Copy the data set anew.')
 
 
 def _group(writer: int, folder: str, entries: List[BlockEntry]

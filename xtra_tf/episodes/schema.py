@@ -3,9 +3,12 @@
 Axes: T actions of an episode, so T + 1 rows; A actions of the task family.
 """
 
+import contextlib
 import dataclasses
-import json
+import errno
 import os
+import re
+import shutil
 from typing import (
   Any,
   Dict,
@@ -19,6 +22,7 @@ from typing import (
 
 import numpy as np
 
+from xtra_tf.episodes import checked_json
 from xtra_tf.errors import (
   DataFileError,
   IncompatibleDataError,
@@ -30,12 +34,21 @@ from xtra_tf.tasks import TaskSpec
 FORMAT = 'xtra_tf episode log'
 VERSION = 1
 HEADER_NAME = 'dataset.json'
+_HEADER_FIELDS = {'format', 'version', 'task', 'columns', 'overlay',
+                  'provenance'}
 
 # How an episode can end. `cut`: the data break off there, the game did not.
 ENDS = ('terminal', 'truncated', 'cut')
 
+_WRITER = re.compile('0|[1-9][0-9]{0,9}')
+
 # Episode number = writer * EPISODES_PER_WRITER + count.
 EPISODES_PER_WRITER = 2**32
+
+# Fields of a task in which data may differ from a run that allows it. All
+# others decide what a column or an action means at all.
+NEGOTIABLE = ('action_names', 'clip_reward', 'codec', 'frame_skip', 'stack',
+              'sticky_actions')
 
 # Columns that a source may lack. A log declares which of them it has.
 OPTIONAL_COLUMNS = ('search', 'root_value', 'bootstrap_value')
@@ -152,23 +165,32 @@ def write_header(directory: str, header: Header) -> None:
   Raises:
     StorageError: the disk is full or the folder cannot be written.
   """
-  path = header_path(directory)
   content = {
       'format': FORMAT, 'version': VERSION, 'task': header.task.to_json(),
       'columns': list(header.columns), 'overlay': header.overlay,
       'provenance': dict(header.provenance)}
+  write_whole(header_path(directory), checked_json.encode(content))
+
+
+def write_whole(path: str, data: bytes) -> None:
+  """Writes a file so that a reader sees all of it or nothing.
+
+  Raises:
+    StorageError: the disk is full or the folder cannot be written.
+  """
   temporary = f'{path}.{os.getpid()}.tmp'
   try:
-    os.makedirs(directory, exist_ok=True)
-    with open(temporary, 'w', encoding='utf-8') as file:
-      json.dump(content, file, indent=1, sort_keys=True)
-      file.write('\n')
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(temporary, 'wb') as file:
+      file.write(data)
       file.flush()
       os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync_directory(directory)
+    sync_directory(os.path.dirname(path))
   except OSError as error:
-    raise storage_error(path, error) from error
+    with contextlib.suppress(OSError):
+      os.unlink(temporary)
+    raise storage_error(path, error, len(data)) from error
 
 
 def read_header(directory: str) -> Header:
@@ -179,64 +201,94 @@ def read_header(directory: str) -> Header:
   """
   path = header_path(directory)
   try:
-    with open(path, encoding='utf-8') as file:
-      content = json.load(file)
+    data = checked_json.read(path)
   except FileNotFoundError as error:
     raise DataFileError(
         path, 'the file is missing.',
         hint='Expected the folder of an episode log, which has a '
         f'{HEADER_NAME} and one folder per writer.') from error
-  except (OSError, ValueError) as error:
-    raise DataFileError(path, f'the file cannot be read as JSON ({error}).',
-                        hint='Copy the data set anew.') from error
-  if not isinstance(content, dict) or content.get('format') != FORMAT:
+  content = checked_json.decode(path, data)
+  if content.get('format') != FORMAT:
     raise DataFileError(path, 'the file is not the header of an episode log.',
                         hint=f'Expected "format": "{FORMAT}".')
   if content.get('version') != VERSION:
     raise DataFileError(
         path, f'the format has version {content.get("version")!r}.',
         hint=f'Expected version {VERSION}.')
+  unknown = sorted(set(content) - _HEADER_FIELDS - {checked_json.CHECK})
+  if unknown:
+    raise DataFileError(path, f'there are unknown fields: {unknown}.',
+                        hint='Copy the data set anew.')
   try:
-    return Header(
+    header = Header(
         task=TaskSpec.from_json(content['task']),
         columns=tuple(content['columns']), overlay=bool(content['overlay']),
         provenance=dict(content['provenance']))
-  except (KeyError, TypeError, ValueError, UsageError) as error:
+  except (AttributeError, KeyError, OverflowError, TypeError, ValueError,
+          UsageError) as error:
     raise DataFileError(
-        path, f'a field is missing or has an impossible value: {error!r}.',
-        hint='Copy the data set anew.') from error
+        path, 'a field is missing or has an impossible value: '
+        f'{repr(error)[:300]}.', hint='Copy the data set anew.') from error
+  # Logs of the first release have no checksum of their header.
+  if checked_json.CHECK in content:
+    checked_json.verify(path, data, content)
+  return header
 
 
-def check_same_task(directory: str, expected: TaskSpec, found: TaskSpec
-                    ) -> None:
+def task_differences(expected: TaskSpec, found: TaskSpec) -> Dict[str, str]:
+  """In what two descriptions of a task differ; scores do not matter.
+
+  Args:
+    expected: what the run, or the writer, is about.
+    found: what the data say.
+
+  Returns:
+    {field: text with both values}.
+  """
+  # A fingerprint leaves out names, and a codec that does nothing.
+  want, have = ({**spec.fingerprint(), 'codec': spec.codec,
+                 'action_names': list(spec.action_names)}
+                for spec in (expected, found))
+  return {field: f'{field}: expected {want.get(field)!r}, found '
+                 f'{have.get(field)!r}' for field in sorted({*want, *have})
+          if want.get(field) != have.get(field)}
+
+
+def check_same_task(directory: str, expected: TaskSpec, found: TaskSpec,
+                    allowed: Sequence[str] = ()) -> None:
   """Refuses data of another task, frame or action set.
 
   Args:
     directory: of the log, for the message.
     expected: what the run, or the writer, is about.
     found: what the log's header says.
+    allowed: fields of `NEGOTIABLE` that may differ.
 
   Raises:
     IncompatibleDataError: fields differ; each is named with both values.
   """
-  # A fingerprint says nothing of a codec that does nothing; a message should.
-  want, have = ({**spec.fingerprint(), 'codec': spec.codec}
-                for spec in (expected, found))
-  fields = [f'{field}: expected {want.get(field)!r}, found {have.get(field)!r}'
-            for field in sorted({*want, *have})
-            if want.get(field) != have.get(field)]
-  if fields:
-    raise IncompatibleDataError(
-        f'The episode log {directory} does not fit the task {expected.name}. '
-        + '; '.join(fields) + '. Choose data of the same task, resolution and '
-        'action set, or change the settings to those of the data.')
+  fields = {name: text for name, text in
+            task_differences(expected, found).items() if name not in allowed}
+  if not fields:
+    return
+  advice = ''
+  if set(fields) <= set(NEGOTIABLE):
+    names = ''.join(f'{name!r}, ' for name in (*allowed, *fields)).strip()
+    advice = (f' Or, if you mean it, allow the difference: '
+              f'TaskSettings.allowed_differences = ({names}).')
+  raise IncompatibleDataError(
+      f'The episode log {directory} does not fit the task {expected.name}. '
+      + '; '.join(fields.values()) + '. Choose data of the same task, '
+      'resolution and action set, or change the settings to those of the data.'
+      + advice)
 
 
 def writer_folders(directory: str) -> List[Tuple[int, str]]:
   """(writer, folder) of each writer of a log, ascending."""
+  # Names like `01` or of other digits would be second ones of a writer.
   return sorted((int(entry.name), entry.path)
                 for entry in os.scandir(directory)
-                if entry.is_dir() and entry.name.isdecimal())
+                if entry.is_dir() and _WRITER.fullmatch(entry.name))
 
 
 def sync_directory(directory: str) -> None:
@@ -248,8 +300,23 @@ def sync_directory(directory: str) -> None:
     os.close(descriptor)
 
 
-def storage_error(path: str, error: OSError) -> StorageError:
-  """The user's form of a failed write."""
+def storage_error(path: str, error: OSError, needed: int = 0) -> StorageError:
+  """The user's form of a failed write.
+
+  Args:
+    path: that was to be written.
+    error: what the system said.
+    needed: bytes that were to be written; 0 if unknown.
+  """
+  if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    place = path
+    while not os.path.exists(place):
+      place = os.path.dirname(place)
+    free = shutil.disk_usage(place).free
+    wanted = f'needed {needed} bytes, ' if needed else ''
+    return StorageError(
+        f'No space left: {path}, {wanted}free {free} bytes. What was committed '
+        'before is safe. Make room; the same command goes on from there.')
   return StorageError(
       f'{path} cannot be written: {error.strerror or error}. Expected a folder '
       'with write permission and room on the disk. What was committed before '

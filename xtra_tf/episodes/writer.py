@@ -63,7 +63,7 @@ class EpisodeLogWriter:
     self._layout = header.layout()
     self._overlay = overlay
     self._writer = writer
-    self._block_steps = block_steps
+    self._block_steps = min(block_steps, blocks.most_rows(self._layout))
     self._folder = os.path.join(directory, str(writer))
     self._rows: List[StepRow] = []
     self._number: Optional[int] = None  # set by begin_episode
@@ -261,7 +261,8 @@ class EpisodeLogWriter:
       _write_at(self._shard, entry.offset, record)
       _write_at(self._index, self._index_bytes, line)
     except OSError as error:
-      raise schema.storage_error(self._folder, error) from error
+      raise schema.storage_error(
+          self._folder, error, len(record) + len(line)) from error
     self._index_bytes += len(line)
     self._last = entry
     self._rows = []

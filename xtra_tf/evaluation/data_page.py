@@ -7,9 +7,10 @@ and does not read data.
 import base64
 import json
 import os
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import jinja2
+from matplotlib import ticker
 from matplotlib.figure import Figure
 import numpy as np
 
@@ -29,19 +30,27 @@ def facts(found: Any) -> List[Tuple[str, str]]:
   Returns:
     (name, value) pairs.
   """
-  returns, lengths = found.returns, found.lengths
-  ends = ', '.join(f'{count:,} {name}' for name, count in found.ends.items())
+  returns, lengths, task = found.returns, found.lengths, found.task
+  frame = 'x'.join(map(str, task.observation_shape))
   rows = [
-      ('Episodes', f'{len(lengths):,} ({ends})'),
+      ('Played by', who_played(found.provenance)),
+      ('Observations', f'{frame} {task.observation_dtype}, {task.codec}'),
+      ('Frame skip', f'{task.frame_skip}'),
+      ('Sticky actions', f'{task.sticky_actions:g}'),
+      ('Episodes', f'{len(lengths):,}'),
+      *((f'  that end {end}', f'{count:,}')
+        for end, count in found.ends.items()),
       ('Transitions to learn from', f'{found.transitions:,}'),
       ('Environment steps', f'{found.env_steps:,}'),
-      ('Stored rows, final frames and no-ops included', f'{found.rows:,}'),
-      ('Transitions per episode, least, mean, greatest', _range(lengths)),
+      ('Rows, final frames included', f'{found.rows:,}'),
+      ('Episode length, least, mean, most', _range(lengths)),
       ('Life losses', f'{found.life_losses:,}'),
       ('Writers', f'{found.writers:,}'),
-      ('Size', format_bytes(found.stored_bytes))]
+      ('Size', format_bytes(found.stored_bytes)),
+      ('Whole', 'yes, by checksums and seal' if found.sealed else
+                'by its checksums; it has no seal')]
   if len(returns):
-    rows.append(('Raw return of a whole game, least, mean, greatest',
+    rows.append(('Return of a game, least, mean, most',
                  _range(returns)))
   for who in ('random', 'human'):
     score = getattr(found.task, f'{who}_score')
@@ -52,10 +61,31 @@ def facts(found: Any) -> List[Tuple[str, str]]:
     rows.append((f'Column {name}', 'absent' if count is None else
                  f'{count:,} rows have it'))
   if found.root_values is not None:
-    rows.append(('Root value of a search, least, mean, greatest',
+    rows.append(('Root value, least, mean, most',
                  ', '.join(formatting.number(float(v))
                            for v in found.root_values)))
   return rows
+
+
+def who_played(provenance: Mapping[str, Any]) -> str:
+  """Whose episodes these are, in a few words; data may say anything of it.
+
+  Args:
+    provenance: of the set.
+
+  Returns:
+    E.g. `random actions`.
+  """
+  acting = provenance.get('acting')
+  acting = acting if isinstance(acting, Mapping) else {}
+  if acting.get('policy') == 'random':
+    return 'random actions'
+  checkpoint = acting.get('checkpoint')
+  if isinstance(checkpoint, Mapping):
+    return (f'{checkpoint.get("stage")} of {checkpoint.get("run")}, step '
+            f'{checkpoint.get("step")}')
+  said = provenance.get('who_acted') or provenance.get('policy')
+  return str(said)[:60] if said else 'nobody knows'
 
 
 def _range(values: np.ndarray) -> str:
@@ -70,18 +100,29 @@ def returns_figure(found: Any) -> Optional[Figure]:
     return None
   figure, axes = figure_style.panels(1, 1, 2.7)
   axis = axes[0, 0]
+  color = figure_style.METHOD_COLORS['finetune']
   axis.hist(found.returns, bins=min(30, max(5, len(found.returns) // 3)),
-            color=figure_style.METHOD_COLORS['finetune'])
+            color=color, alpha=.75, edgecolor='white')
+  axis.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   axis.set_ylabel('games')
   axis.set_xlabel('raw return of a whole game')
+  mean = float(found.returns.mean())
+  axis.axvline(mean, color=color,
+               label=f'these games, {formatting.score(mean)}')
+  low, high = axis.get_xlim()
   for who, style in (('random', ':'), ('human', '--')):
     score = getattr(found.task, f'{who}_score')
-    if score is not None:
-      axis.axvline(score, color=figure_style.METHOD_COLORS[who],
-                   linestyle=style,
-                   label=f'{who} play, {formatting.score(score)}')
-  if axis.get_legend_handles_labels()[0]:
-    axis.legend()
+    if score is None:
+      continue
+    # A score far away would squeeze the games into one bar.
+    far = not low - 2 * (high - low) <= score <= high + 2 * (high - low)
+    where = (' (far to the ' + ('right)' if score > high else 'left)')
+             if far else '')
+    axis.plot([score] * (0 if far else 2), [0, 1][:0 if far else 2],
+              color=figure_style.METHOD_COLORS[who], linestyle=style,
+              transform=axis.get_xaxis_transform(),
+              label=f'{who} play, {formatting.score(score)}{where}')
+  axis.legend()
   return figure
 
 
@@ -149,4 +190,5 @@ def _animation(found: Any) -> Tuple[str, str]:
   made = animation.encode(np.stack([p for p in pictures if p is not None]))
   return _uri('gif', made.gif), (
       f'Episode {found.sample_number}: its first {len(pictures):,} stored '
-      f'frames, one in {made.stride}, as a model sees them, enlarged.')
+      'frames, ' + (f'one in {made.stride}, ' if made.stride > 1 else '')
+      + 'as a model sees them, enlarged.')

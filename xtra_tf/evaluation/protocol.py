@@ -10,8 +10,9 @@ from xtra_tf.errors import UsageError
 class EvaluationSettings:
   """The evaluation protocol; the defaults are those of the official code.
 
-  Whole games without sticky actions, 1 to 30 no-ops at the start, the action
-  with most visits, no root noise, raw scores (XTRA core/test.py).
+  Whole games, 1 to 30 no-ops at the start, the action with most visits, no root
+  noise, raw scores (XTRA core/test.py). Actions are as sticky as the task's
+  that was learned: not at all in the official code.
 
   Attributes:
     episodes: games played; game i starts from evaluation seed i, whatever the

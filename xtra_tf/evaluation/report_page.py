@@ -166,10 +166,12 @@ def _tables(run: RunFiles, comparison: Comparison,
 def _task(run: RunFiles) -> TaskSpec:
   """The target as it was played, as far as pictures of it depend on it."""
   for stage in run.online().values():
-    shape = stage.model.get('task', {}).get('observation_shape', ())
+    described = stage.model.get('task', {})
+    shape = described.get('observation_shape', ())
     if len(shape) == 3 and ':' not in run.target:
       return get_task(run.target, resolution=shape[0],
-                      grayscale=shape[2] == 1)
+                      grayscale=shape[2] == 1,
+                      sticky_actions=described.get('sticky_actions', 0.))
   return get_task(run.target)
 
 

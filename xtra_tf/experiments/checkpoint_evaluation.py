@@ -174,7 +174,8 @@ def task_as_seen(info: CheckpointInfo, name: str,
   try:
     kept = info.description.get('codec', 'lossless')
     view = _view(info.description, plain.family)
-  except (AttributeError, IndexError, KeyError, TypeError) as error:
+  except (AttributeError, IndexError, KeyError, TypeError,
+          ValueError) as error:
     raise CheckpointError(
         f'{os.path.join(info.path, "model.json")} is damaged: its task or its '
         f'config lacks what describes observations ({error!r}).') from error
@@ -182,6 +183,7 @@ def task_as_seen(info: CheckpointInfo, name: str,
   if plain.family != 'atari':
     view.pop('resolution', None)
     view.pop('grayscale', None)
+    view.pop('sticky_actions', None)
     kept = 'lossless'
   return dataclasses.replace(get_task(name, **view), codec=codec or kept)
 
@@ -197,14 +199,16 @@ def _view(description: Dict[str, Any], family: str) -> Dict[str, Any]:
     if family_of(task['name']) != family:
       return {}
     shape, stack = task['observation_shape'], task['stack']
+    sticky = float(task.get('sticky_actions', 0.))
   else:
     *space, channels = description['config']['observation_shape']
     colours = 1 if channels % 3 else 3
     shape, stack = [*space, colours], channels // colours
+    sticky = 0.
   if len(shape) != 3:
     return {}
   return {'resolution': int(shape[0]), 'grayscale': shape[2] == 1,
-          'stack': int(stack)}
+          'stack': int(stack), 'sticky_actions': sticky}
 
 
 def _restored(info: CheckpointInfo, checkpoint: str,

@@ -8,6 +8,7 @@ import dataclasses
 import importlib.resources
 import os
 import re
+import tokenize
 from typing import Any, Dict, List, Optional, Sequence, Set
 
 import gin
@@ -182,7 +183,8 @@ def parse(gin_files: Sequence[str], bindings: Sequence[str]) -> None:
     gin.add_config_file_search_path(folder)
   try:
     gin.parse_config_files_and_bindings(paths, list(bindings))
-  except (ValueError, SyntaxError, IOError, AttributeError, TypeError) as error:
+  except (ValueError, SyntaxError, IOError, AttributeError, TypeError,
+          RecursionError, MemoryError, tokenize.TokenError) as error:
     raise _unknown_name(error) from error
   _check_names()
 

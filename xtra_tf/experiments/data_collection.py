@@ -5,13 +5,27 @@ import dataclasses
 import datetime
 import math
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  List,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Tuple,
+)
 
 import numpy as np
 from tf_agents.policies import tf_policy
 
 from xtra_tf import environments
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, block_index
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  block_index,
+  write_seal,
+)
 from xtra_tf.episodes.schema import header_path, read_header
 from xtra_tf.errors import SettingsChangedError, UsageError
 from xtra_tf.experiments import configuration, data_provenance, roles
@@ -69,7 +83,10 @@ class CollectionSettings:
   gin_bindings: Tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
-    if (self.env_steps is None) == (self.episodes is None):
+    if self.env_steps is None and self.episodes is None:
+      raise UsageError('Neither --env_steps nor --episodes is given. Expected '
+                       'exactly one of them, e.g. --env_steps=100000.')
+    if self.env_steps is not None and self.episodes is not None:
       raise UsageError(
           f'--env_steps is {self.env_steps} and --episodes is {self.episodes}. '
           'Expected exactly one of them, e.g. --env_steps=100000.')
@@ -102,6 +119,7 @@ class Collected(NamedTuple):
   returns: np.ndarray  # <float64>[episodes] raw
   stored_bytes: int
   new_env_steps: int  # of this session
+  provenance: Mapping[str, Any]
 
 
 class DataCollection:
@@ -171,11 +189,14 @@ class DataCollection:
     if self.done < self.total:
       with RunLock(self.settings.output), contextlib.ExitStack() as stack:
         self._play(stack, progress)
+        # The collector closes the logs, but at the end of this block.
+        stack.close()
+        write_seal(self.settings.output)
     log = EpisodeLog(self.settings.output, expected_task=self.task)
     returns = log.returns()
     return Collected(self.task, len(returns), log.num_episodes - len(returns),
                      log.env_steps, returns, log.stored_bytes,
-                     log.env_steps - before)
+                     log.env_steps - before, log.header.provenance)
 
   def _play(self, stack: contextlib.ExitStack,
             progress: Optional[ProgressFn]) -> None:
@@ -299,6 +320,4 @@ def _task_of_settings(settings: CollectionSettings) -> TaskSpec:
                       with_task_macros(settings.task, settings.gin_bindings))
   frames = configuration.resolve(configuration.TaskSettings)
   configuration.resolve(configuration.ExecutionSettings).apply()
-  return get_task(settings.task, resolution=frames.resolution,
-                  grayscale=frames.grayscale, stack=frames.stack,
-                  codec=frames.codec)
+  return frames.spec(settings.task)

@@ -5,7 +5,7 @@ No absolute paths, host names or user names: data travel.
 
 import dataclasses
 import hashlib
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Optional
 
 from xtra_tf.environments.atari import rom_md5
 from xtra_tf.experiments.checkpoint_evaluation import CheckpointPlayer
@@ -66,6 +66,16 @@ def of_software() -> Dict[str, Any]:
   """The code at work and the versions of what it stands on."""
   return {'code': provenance.code_version(),
           'versions': provenance.versions()}
+
+
+def value_at(provenance: Mapping[str, Any], *path: str) -> Optional[Any]:
+  """A nested value; None where there is none, as in data of other programs."""
+  found: Any = provenance
+  for name in path:
+    if not isinstance(found, Mapping):
+      return None
+    found = found.get(name)
+  return found
 
 
 def differences(expected: Mapping[str, Any],

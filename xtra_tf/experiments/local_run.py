@@ -7,12 +7,12 @@ from typing import Mapping, Optional, Sequence
 
 from rich.console import Console
 
-from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.evaluation import Evaluator, results, write_report
 from xtra_tf.experiments import (
   configuration,
   data_columns,
+  data_handshake,
   doctor,
   inheritance,
   offline_server,
@@ -190,11 +190,17 @@ def check_task_data(parts: roles.RunParts,
       raise UsageError(
           f'--task_data names {name}, which is not a source task of this run. '
           f'{near_names(name, names)}')
-    log = EpisodeLog(folder, expected_task=parts.sources[names.index(name)])
+    task = parts.sources[names.index(name)]
+    log = data_handshake.open_log(folder, task, parts.allowed_differences)
     # The teacher is trained on these data as they are.
-    data_columns.check(
-        log, data_columns.reanalyzed(parts.stages['teacher'].stage),
-        'Targets that are not reanalyzed')
+    needed = data_columns.reanalyzed(parts.stages['teacher'].stage)
+    data_columns.check(log, needed, 'Targets that are not reanalyzed')
+    data_handshake.check_discount(
+        log, needed, configuration.discount_of(parts.planner),
+        parts.allowed_differences)
+    for text in data_handshake.allowed_ones(log, task):
+      Console().print(f'Allowed for the data of {name}: {text}.',
+                      soft_wrap=True, highlight=False, markup=False)
     log.verify()
 
 

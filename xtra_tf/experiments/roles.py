@@ -54,7 +54,7 @@ from xtra_tf.targets import (
   TargetSettings,
   TargetsFn,
 )
-from xtra_tf.tasks import TaskSpec, get_task
+from xtra_tf.tasks import TaskSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +80,7 @@ class RunParts:
   seed: int
   transfer: TransferSettings = TransferSettings()
   data_share: float = 1.  # of each source task's steps
+  allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -97,9 +98,7 @@ def resolve_parts(seed: int) -> RunParts:
     IncompatibleDataError: tasks of different frames or action sets.
   """
   tasks = configuration.resolve(configuration.TaskSettings)
-  specs = [get_task(name, resolution=tasks.resolution,
-                    grayscale=tasks.grayscale, stack=tasks.stack,
-                    codec=tasks.codec)
+  specs = [tasks.spec(name)
            for name in (tasks.target, *tasks.used_sources)]
   check_same_shapes(specs)
   target = specs[0]
@@ -130,7 +129,8 @@ def resolve_parts(seed: int) -> RunParts:
       planner=configuration.resolve(configuration.MctsPlanner),
       description=description, seed=seed,
       transfer=configuration.resolve(configuration.TransferSettings),
-      data_share=tasks.data_share)
+      data_share=tasks.data_share,
+      allowed_differences=tasks.allowed_differences)
 
 
 @functools.lru_cache(maxsize=None)

@@ -8,9 +8,10 @@ import dataclasses
 import math
 from typing import Any, Optional, Tuple
 
+from xtra_tf.episodes.schema import NEGOTIABLE
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments.fidelity import DEFAULT_PROFILE, PROFILES
-from xtra_tf.tasks import CODECS
+from xtra_tf.tasks import CODECS, TaskSpec, get_task
 
 # Gin scopes, in the order in which the stages run.
 STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
@@ -20,6 +21,9 @@ OFFLINE_COMPOSITIONS = ('one_of_each', 'random')
 WARM_UP_TARGETS = ('none', 'uniform')
 # Parts of a world model that finetuning can take over from the student.
 MODEL_PARTS = ('representation', 'dynamics', 'prediction', 'projection')
+# What data may differ in from the run, if it is allowed by name: fields of a
+# task, and two that are known from a log's provenance.
+ALLOWABLE = (*NEGOTIABLE, 'discount', 'rom_md5')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -88,6 +92,10 @@ class TaskSettings:
     num_sources: how many of `sources`, the first of them, are used; None: all.
     data_share: share of each source task's steps that are used, in whole
       episodes spread evenly over its data.
+    sticky_actions: probability that an Atari game repeats the last action
+      instead (official: 0; the DQN replay data: 0.25).
+    allowed_differences: of `ALLOWABLE`, in what offline data may differ from
+      the tasks; anything else that differs is refused.
   """
   target: str
   sources: Tuple[str, ...]
@@ -97,6 +105,8 @@ class TaskSettings:
   codec: str = 'lossless'
   num_sources: Optional[int] = None
   data_share: float = 1.0
+  sticky_actions: float = 0.
+  allowed_differences: Tuple[str, ...] = ()
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -117,6 +127,22 @@ class TaskSettings:
       raise UsageError(f'TaskSettings.data_share is {self.data_share!r}. '
                        'Expected more than 0 and at most 1.')
     self._check_num_sources()
+    sticky = self.sticky_actions
+    if (isinstance(sticky, bool) or not isinstance(sticky, (int, float))
+        or not 0 <= sticky < 1):
+      raise UsageError(f'TaskSettings.sticky_actions is {sticky!r}. Expected a '
+                       'probability, 0 <= p < 1.')
+    allowed = self.allowed_differences
+    if isinstance(allowed, str):
+      raise UsageError(f'TaskSettings.allowed_differences is the text '
+                       f"{allowed!r}. Expected a tuple, e.g. ('{allowed}',).")
+    object.__setattr__(self, 'allowed_differences', tuple(allowed))
+    for name in self.allowed_differences:
+      if name not in ALLOWABLE:
+        raise UsageError(
+            f'TaskSettings.allowed_differences names {name!r}. Expected some '
+            f'of {", ".join(ALLOWABLE)}: in nothing else may data differ from '
+            'the run.')
 
   def _check_num_sources(self) -> None:
     count = self.num_sources
@@ -133,6 +159,16 @@ class TaskSettings:
   def used_sources(self) -> Tuple[str, ...]:
     """The source tasks that are used."""
     return self.sources[:self.num_sources]
+
+  def spec(self, name: str) -> TaskSpec:
+    """A task as these settings want it played and seen.
+
+    Raises:
+      UsageError: as of `tasks.get_task`.
+    """
+    return get_task(name, resolution=self.resolution, grayscale=self.grayscale,
+                    stack=self.stack, codec=self.codec,
+                    sticky_actions=float(self.sticky_actions))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,12 @@ from typing import (
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.experiments import roles, stage_settings, teacher_targets
+from xtra_tf.experiments import (
+  data_handshake,
+  roles,
+  stage_settings,
+  teacher_targets,
+)
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import MODEL_PARTS, STAGES
 from xtra_tf.experiments.training import TrainingPlan, train
@@ -115,7 +120,8 @@ def data_folder(run: StageRun, task: TaskSpec) -> str:
 
 def open_data(run: StageRun, task: TaskSpec, with_teacher: bool) -> EpisodeLog:
   """A source task's log, with the teacher's targets beside it if asked."""
-  log = EpisodeLog(data_folder(run, task), expected_task=task)
+  log = data_handshake.open_log(
+      data_folder(run, task), task, run.parts.allowed_differences)
   if run.parts.data_share < 1:
     log = log.with_share(run.parts.data_share)
   if not with_teacher:

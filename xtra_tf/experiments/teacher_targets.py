@@ -109,7 +109,8 @@ def store(parts: RunParts, teacher: StageDirectory, task: TaskSpec,
   teacher_pass = TeacherPass(
       model.initial_inference, parts.planner.bind(model.simulator()), task,
       settings.batch_size, settings.noise_fraction, parts.seed)
-  writer = EpisodeLogWriter(folder, task, OPTIONAL_COLUMNS, overlay=True,
+  # Of the data's own description, from which the run's may differ.
+  writer = EpisodeLogWriter(folder, log.task, OPTIONAL_COLUMNS, overlay=True,
                             provenance=expected, drop_open=True)
   done = EpisodeLog(folder)
   with StageProgress(f'Teacher targets: {task.name}', total=log.num_rows,

@@ -16,7 +16,13 @@ from xtra_tf import environments
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
 from xtra_tf.evaluation import results
 from xtra_tf.evaluation.evaluator import Evaluator
-from xtra_tf.experiments import data_columns, data_provenance, roles
+from xtra_tf.experiments import (
+  configuration,
+  data_columns,
+  data_handshake,
+  data_provenance,
+  roles,
+)
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
@@ -164,16 +170,19 @@ def check_columns(parts: RunParts, plan: TrainingPlan) -> None:
   """Refuses logs that lack what the stage's targets read.
 
   Raises:
-    IncompatibleDataError: naming the log and what it lacks.
+    IncompatibleDataError: naming the log and what it lacks, or the discount
+      that its values were made with.
   """
   settings = parts.stages[plan.stage]
   for log in plan.logs.values():
+    needed, reader = data_columns.stored(settings.targets), 'Stored targets'
     if plan.targets == 'reanalyzed':
-      data_columns.check(log, data_columns.reanalyzed(settings.stage),
-                         'Targets that are not reanalyzed')
-    else:
-      data_columns.check(log, data_columns.stored(settings.targets),
-                         'Stored targets')
+      needed = data_columns.reanalyzed(settings.stage)
+      reader = 'Targets that are not reanalyzed'
+    data_columns.check(log, needed, reader)
+    data_handshake.check_discount(
+        log, needed, configuration.discount_of(parts.planner),
+        parts.allowed_differences)
 
 
 class _Session:

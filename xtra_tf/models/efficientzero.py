@@ -57,7 +57,8 @@ class EfficientZero(WorldModel):
     if config.has_images:
       self.representation = representation.ImageRepresentation(
           config.observation_shape[-1], config.channels,
-          config.representation_blocks, config.downsample, seeds,
+          config.representation_blocks, config.downsample,
+          config.shrinkage, seeds,
           'representation')
     else:
       self.representation = representation.VectorRepresentation(

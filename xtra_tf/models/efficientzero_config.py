@@ -4,10 +4,7 @@ import dataclasses
 from typing import Any, Dict, Mapping, Optional, Tuple
 
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.models.representation import latent_shape
-
-# Factor by which downsampling shrinks each side of an image.
-_SHRINKAGE = 16
+from xtra_tf.models.representation import SHRINKAGES, latent_shape
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +22,9 @@ class EfficientZeroConfig:
       actions of one game (`config/atari/__init__.py`, `set_game`).
     channels: of the latent; a downsampling stem has half as many.
     representation_blocks: residual blocks per stage of the representation.
-    downsample: whether images shrink by 16; False keeps their resolution.
+    downsample: whether images shrink; False keeps their resolution.
+    shrinkage: factor by which each side shrinks; the official networks' is 16,
+      for 96 pixels. Half of it makes as many cells of 48 pixels.
     head_channels: channels left in front of each head's MLP.
     head_hidden: hidden sizes of the MLPs of value, policy and prefix.
     lstm_size: units of the value prefix's LSTM.
@@ -48,6 +47,7 @@ class EfficientZeroConfig:
   channels: int = 64
   representation_blocks: int = 1
   downsample: bool = True
+  shrinkage: int = 16
   head_channels: int = 16
   head_hidden: Tuple[int, ...] = (32,)
   lstm_size: int = 512
@@ -97,12 +97,15 @@ class EfficientZeroConfig:
           f'{self.num_actions - 1}, at least one, or None for all, got {ids}.')
 
   def _check_downsampling(self) -> None:
+    if self.shrinkage not in SHRINKAGES:
+      raise UsageError('A downsampling network has a `shrinkage` of '
+                       f'{SHRINKAGES}, got {self.shrinkage}.')
     height, width, _ = self.observation_shape
-    if height % _SHRINKAGE or width % _SHRINKAGE:
+    if height % self.shrinkage or width % self.shrinkage:
       raise UsageError(
           'A downsampling network takes images whose sides are multiples of '
-          f'{_SHRINKAGE}, got {height} x {width}. Choose another resolution '
-          'or `downsample = False`.')
+          f'{self.shrinkage}, got {height} x {width}. Choose another '
+          'resolution, `shrinkage` or `downsample = False`.')
     if self.channels % 2:
       raise UsageError('A downsampling network needs an even number of '
                        f'`channels`, got {self.channels}.')
@@ -126,7 +129,8 @@ class EfficientZeroConfig:
   @property
   def latent_shape(self) -> Tuple[int, int, int]:
     """(h, w, C)."""
-    return latent_shape(self.observation_shape, self.channels, self.downsample)
+    return latent_shape(self.observation_shape, self.channels, self.downsample,
+                        self.shrinkage)
 
   def to_json(self) -> Dict[str, Any]:
     """The fields as JSON knows them."""

@@ -106,6 +106,9 @@ def why_not_official(config: EfficientZeroConfig, family: str
             f'{config.observation_shape[0]} numbers.')
   if not config.downsample and not NAMES[family].has_idle_stem:
     return f'The networks of {family} always downsample, this one does not.'
+  if config.downsample and config.shrinkage != 16:
+    return (f'The networks of {family} shrink images by 16, this one by '
+            f'{config.shrinkage}.')
   return None
 
 

@@ -12,21 +12,28 @@ from xtra_tf.models.batch_norm import BatchNorm
 from xtra_tf.models.initializers import Seeds
 
 
+# Factors by which a downsampling network may shrink each side of an image: the
+# stem and a block halve it once each, every pooling layer once more.
+SHRINKAGES = (4, 8, 16)
+
+
 class ImageRepresentation(tf.keras.layers.Layer):
-  """Residual network; with `downsample` the latent is 16 times smaller.
+  """Residual network; with `downsample` the latent is `shrinkage` times smaller.
 
   Downsampling: stem of stride 2 and C // 2 channels, blocks, a block of stride
-  2, blocks, pool, blocks, pool, blocks. Without: stem of stride 1 and C
-  channels, blocks. `blocks` is the length of each run of blocks: 1 in
-  EfficientZero, 4 in EfficientZero-L.
+  2, blocks, pool, blocks, pool, blocks. A shrinkage of 8 leaves the second pool
+  out, one of 4 both. Without downsampling: stem of stride 1 and C channels,
+  blocks. `blocks` is the length of each run of blocks: 1 in EfficientZero, 4 in
+  EfficientZero-L.
   Source: EfficientZero and XTRA `config/atari/model.py`
   (RepresentationNetwork, DownSample).
   """
 
   def __init__(self, observation_channels: int, channels: int, blocks: int,
-               downsample: bool, seeds: Seeds, name: str):
+               downsample: bool, shrinkage: int, seeds: Seeds, name: str):
     super().__init__(name=name)
     self._downsample = downsample
+    self._shrinkage = shrinkage
 
     def run(stage: str, width: int) -> List[layers.ResidualBlock]:
       return [layers.ResidualBlock(width, width, seeds, f'{stage}_{i}')
@@ -62,10 +69,12 @@ class ImageRepresentation(tf.keras.layers.Layer):
       x = self.halving(x, training=training)
       for block in self.blocks_quarter:
         x = block(x, training=training)
-      x = layers.average_pool(x)
+      if self._shrinkage >= 8:
+        x = layers.average_pool(x)
       for block in self.blocks_eighth:
         x = block(x, training=training)
-      x = layers.average_pool(x)
+      if self._shrinkage >= 16:
+        x = layers.average_pool(x)
     for block in self.blocks_latent:
       x = block(x, training=training)
     return x
@@ -101,10 +110,10 @@ class VectorRepresentation(tf.keras.layers.Layer):
 
 
 def latent_shape(observation_shape: Tuple[int, ...], channels: int,
-                 downsample: bool) -> Tuple[int, int, int]:
+                 downsample: bool, shrinkage: int) -> Tuple[int, int, int]:
   """Shape (h, w, C) of the latent of a stacked observation."""
   if len(observation_shape) == 1:
     return (1, 1, channels)
-  shrink = 16 if downsample else 1
+  shrink = shrinkage if downsample else 1
   height, width = (side // shrink for side in observation_shape[:2])
   return (height, width, channels)

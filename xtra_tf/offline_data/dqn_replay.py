@@ -30,6 +30,7 @@ _KINDS = {'observation': 'u', 'action': 'iu', 'reward': 'fiu',
 _FILE = re.compile(r'^\$store\$_(\w+)_ckpt\.(\d+)\.gz$')
 _FOLDER = 'replay_logs'
 _CHUNK = 256  # records in memory at a time; 1.8 MB of frames
+_MAX_PIXELS = 512  # a side; an Atari screen has 210 x 160
 # Dopamine's stack is 4: so many blank records before a game, less one.
 _PADDING = 3
 _BLANKS = 'blank records before a game'
@@ -144,6 +145,12 @@ class DqnReplay(ImportSource):
           sizes[column] = stream.shape[0]
           if rank == 3:
             shapes[stream.path] = stream.shape[1:]
+            if not 8 <= min(stream.shape[1:]) <= max(
+                stream.shape[1:]) <= _MAX_PIXELS:
+              raise DataFileError(
+                  stream.path, f'the frames have the shape '
+                  f'{list(stream.shape[1:])}.', hint=f'Expected 8 to '
+                  f'{_MAX_PIXELS} pixels a side.')
       if len(set(sizes.values())) != 1:
         raise DataFileError(
             self._path('observation', suffix), 'the columns have different '

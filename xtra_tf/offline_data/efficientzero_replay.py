@@ -30,7 +30,8 @@ from xtra_tf.tasks import get_task
 _MEMORY_FILES = ('prior', 'game_look_up', 'utils')
 _HISTORY_FILES = ('actions', 'obs', 'reward', 'visits', 'root')
 _STACK = 4  # config/atari/__init__.py:29
-_MAX_BYTES = 2**28  # of one file in memory; 400 frames of 96 x 96 take 4 MB
+# Of one file in memory, five at a time; 400 frames of 96 x 96 take 4 MB.
+_MAX_BYTES = 2**27
 _MAX_PIXELS = 512  # a side; an Atari screen has 210 x 160
 _GAME = re.compile(r'^(\w+)NoFrameskip-v4$')
 
@@ -238,8 +239,9 @@ def _find_histories(memory: str) -> List[str]:
   if utils.shape != (2,) or utils.dtype.kind not in 'iu' or utils.min() < 0:
     raise DataFileError(
         _npy(memory, 'utils'), f'the array is {utils.dtype}'
-        f'{list(utils.shape)}, {utils.tolist()}.', hint='Expected two integers:'
-        ' the number of the first history, and how many there are.')
+        f'{list(utils.shape)}, {utils.ravel()[:4].tolist()}.',
+        hint='Expected two integers: the number of the first history, and how '
+        'many there are.')
   if len(prior) != len(look_up):
     raise DataFileError(
         _npy(memory, 'game_look_up'), f'it has {len(look_up)} positions, but '

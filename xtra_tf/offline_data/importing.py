@@ -2,14 +2,14 @@
 
 A source yields rows one by one, so that its size does not matter. They are
 written under a temporary name next to the output, which appears when all of it
-has been read, written and found to be whole.
+has been read, written, found to be whole and sealed. An import that was killed,
+or met a full disk, leaves that name behind: the same import goes on behind the
+last whole episode in it and ends with the same bytes as one that never stopped.
 """
 
 import abc
-import contextlib
 import dataclasses
 import os
-import shutil
 from typing import (
   Any,
   Callable,
@@ -24,22 +24,20 @@ from typing import (
 
 import numpy as np
 
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  StepRow,
+  write_seal,
+)
 from xtra_tf.episodes.schema import ENDS
 from xtra_tf.errors import DataFileError, StorageError, UsageError
 from xtra_tf.numerics.frame_conversion import convert_frame
-from xtra_tf.runs import (
-  RunLock,
-  check_free_space,
-  format_bytes,
-  make_folder,
-  storage_error,
-)
-from xtra_tf.runs.atomic import sync_file
+from xtra_tf.offline_data.earlier_import import EarlierImport
+from xtra_tf.offline_data.whole_output import whole_output
+from xtra_tf.runs import format_bytes
 from xtra_tf.runs.provenance import code_version, versions
 from xtra_tf.tasks import TaskSpec
-
-_PARTIAL = '.partial'
 
 
 class ImportedRow(NamedTuple):
@@ -78,6 +76,7 @@ class ImportSource(abc.ABC):
   unit: str
   stored_bytes: int
   left_out: Dict[str, int]
+  notes: Tuple[str, ...] = ()
 
   @abc.abstractmethod
   def rows(self) -> Iterator[ImportedRow]:
@@ -101,6 +100,7 @@ class ImportSummary:
   returns: np.ndarray  # <float64>[games] raw, of games that were not cut
   largest_reward: float  # largest magnitude of a raw reward
   left_out: Mapping[str, int]  # as of ImportSource
+  notes: Tuple[str, ...]  # as of ImportSource
 
 
 def summary_rows(summary: ImportSummary) -> List[Tuple[str, str]]:
@@ -176,36 +176,20 @@ def import_dataset(source: ImportSource, output: str,
     UsageError: the output exists, or the frames cannot be converted.
     DataFileError: a file is damaged, or there is no step in all of them.
     IncompatibleDataError: the data are another game's.
-    StorageError: no space, no permission; the output does not appear.
+    StorageError: no space, no permission; the output does not appear, and
+      the same import goes on later.
   """
   output = os.path.abspath(output)
-  if os.path.exists(output):
-    raise UsageError(f'{output} exists already. Expected a new folder for the '
-                     'data; nothing in the old one was touched.')
   task = converted_task(source.task, resolution, grayscale)
-  make_folder(os.path.dirname(output))
   # A log takes about what the source does; half of it is a careful guess.
-  check_free_space(output, source.stored_bytes // 2)
-  partial = output + _PARTIAL
-  with RunLock(partial):
-    data = os.path.join(partial, 'data')
-    try:
-      # Of an import that was killed; what it had written is written again.
-      if os.path.exists(data):
-        shutil.rmtree(data)
-      summary = _write(source, task, data, progress)
-      log = EpisodeLog(data)
-      if not log.num_steps:
-        raise DataFileError(
-            source.path, 'the data set is empty: there is no step to learn '
-            'from.', hint='Expected at least one episode.')
-      sync_file(data)
-      os.rename(data, output)
-      sync_file(os.path.dirname(output))
-    except OSError as error:
-      raise storage_error(output, error) from error
-    finally:
-      shutil.rmtree(partial, ignore_errors=True)
+  with whole_output(output, source.stored_bytes // 2, goes_on=True) as data:
+    summary = _write(source, task, data, progress)
+    log = EpisodeLog(data)
+    if not log.num_steps:
+      raise DataFileError(
+          source.path, 'the data set is empty: there is no step to learn '
+          'from.', hint='Expected at least one episode.')
+    write_seal(data)
   return dataclasses.replace(
       summary, directory=output, steps=log.num_steps, rows=log.num_rows,
       stored_bytes=log.stored_bytes, returns=log.returns())
@@ -221,19 +205,20 @@ def _write(source: ImportSource, task: TaskSpec, directory: str,
     provenance['converted'] = {
         'from': list(source.task.observation_shape),
         'to': list(task.observation_shape)}
+  earlier = EarlierImport(directory, source, task, provenance)
   writer = EpisodeLogWriter(directory, task, source.columns,
-                            provenance=provenance)
+                            provenance=provenance, drop_open=True)
   largest = 0.
   ends = dict.fromkeys(ENDS, 0)
   try:
     for row, end, done in source.rows():
-      if convert:
-        row = row._replace(observation=convert_frame(
-            row.observation, task.observation_shape))
-      writer.append(row)
       largest = max(largest, abs(float(row.raw_reward)))
+      if not earlier.has(row, end):
+        if convert:
+          row = row._replace(observation=convert_frame(
+              row.observation, task.observation_shape))
+        _append(writer, row, end, source.path)
       if end is not None:
-        writer.end_episode(end)
         ends[end] += 1
       if progress is not None:
         progress(done)
@@ -242,8 +227,21 @@ def _write(source: ImportSource, task: TaskSpec, directory: str,
     with contextlib.suppress(StorageError):
       writer.close()
     raise
+  earlier.check_all_met()
   writer.close()
   return ImportSummary(
       directory=directory, task=task, ends=ends, steps=0, rows=0,
       stored_bytes=0, returns=np.zeros([0]), largest_reward=largest,
-      left_out=dict(source.left_out))
+      left_out=dict(source.left_out), notes=tuple(source.notes))
+
+
+def _append(writer: EpisodeLogWriter, row: StepRow, end: Optional[str],
+            path: str) -> None:
+  try:
+    writer.append(row)
+    if end is not None:
+      writer.end_episode(end)
+  except ValueError as error:
+    raise DataFileError(
+        path, f'rows of an episode do not fit each other: {error}',
+        hint='Copy the data set anew.') from error

@@ -32,6 +32,7 @@ class Inspection(NamedTuple):
   root_values: Optional[np.ndarray]  # <float32>[3] least, mean, greatest
   sample: np.ndarray  # <task dtype>[F, *frame] from one episode's start on
   sample_number: int  # of that episode
+  sealed: bool  # the set says which files it has, and has them
   faults: List[str]  # what a reader should know before using the set
 
 
@@ -86,19 +87,23 @@ class _Sums:
 def stored_rows(directory: str) -> int:
   """How many rows `inspect` will read, by the index alone.
 
+  Args:
+    directory: of the episodes.
+
   Raises:
     DataFileError: as of `inspect`, as far as header and index tell.
   """
   return EpisodeLog(directory).num_rows
 
 
-def inspect(directory: str, progress: Optional[Callable[[int], None]] = None
-            ) -> Inspection:
+def inspect(directory: str, progress: Optional[Callable[[int], None]] = None,
+            targets: Optional[str] = None) -> Inspection:
   """Reads all of a set, one episode in memory at a time.
 
   Args:
     directory: of the episodes.
     progress: called with the rows read so far.
+    targets: folder of a teacher's targets for it, which are verified too.
 
   Returns:
     What was found.
@@ -106,6 +111,7 @@ def inspect(directory: str, progress: Optional[Callable[[int], None]] = None
   Raises:
     DataFileError: it is not a set of episodes, is empty, damaged, or of an
       unknown version; names file and record.
+    IncompatibleDataError: the targets are of another task.
   """
   log = EpisodeLog(directory)
   if log.header.overlay:
@@ -116,6 +122,8 @@ def inspect(directory: str, progress: Optional[Callable[[int], None]] = None
   if not log.num_steps:
     raise DataFileError(directory, 'the set holds no step.',
                         hint='Expected at least one episode.')
+  if targets is not None:
+    log = log.with_overlay(targets)
   sums, rows, writers = _Sums(log.task), 0, set()
   numbers: Dict[int, int] = {}
   gaps = 0
@@ -140,7 +148,7 @@ def inspect(directory: str, progress: Optional[Callable[[int], None]] = None
       rewards=dict(sorted(sums.rewards.items())), action_counts=sums.actions,
       root_values=sums.root_values(),
       sample=sums.sample.observation[:SAMPLE_FRAMES],
-      sample_number=sums.sample.number,
+      sample_number=sums.sample.number, sealed=log.sealed,
       faults=_faults(log, sums, gaps))
 
 
@@ -154,6 +162,13 @@ def _faults(log: EpisodeLog, sums: _Sums, gaps: int) -> List[str]:
     faults.append(f'{sums.ends["cut"]:,} of {log.num_episodes:,} episodes '
                   'break off before their game ended; their returns are not '
                   'counted.')
+  empty = sums.lengths.count(0)
+  if empty:
+    faults.append(f'Episodes without a transition to learn from: {empty:,}.')
+  if not log.sealed:
+    faults.append('The set has no seal, which says how many files there are: '
+                  'if some of them were never copied, nobody can tell. A '
+                  'finished launchers.collect or import writes one.')
   if sums.illegal:
     faults.append(f'{sums.illegal:,} actions are not among the legal ones of '
                   f'{task.name}.')

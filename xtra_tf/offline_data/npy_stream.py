@@ -19,6 +19,7 @@ from xtra_tf.errors import DataFileError
 _COPY_HINT = 'Copy the file anew.'
 # Far more than a row of any known source: a frame has some 30 kB.
 _MAX_ROW_BYTES = 16 * 2**20
+_MAX_HEADER_BYTES = 10_000  # NumPy's own limit, which it looks at too late
 
 
 class NpyStream:
@@ -82,6 +83,9 @@ class NpyStream:
     Raises:
       DataFileError: the file is truncated or damaged, or goes on.
     """
+    if not self.shape:
+      raise DataFileError(self.path, 'the array has no axis.',
+                          hint='Expected one row per step.')
     rows = min(rows, self.shape[0] - self._row)
     content = self._bytes(rows * self._row_bytes)
     if len(content) < rows * self._row_bytes:
@@ -118,13 +122,17 @@ class NpyStream:
           record=self._row, hint=_COPY_HINT) from error
 
   def _header(self) -> Tuple[Tuple[int, ...], np.dtype]:
-    readers = {(1, 0): np.lib.format.read_array_header_1_0,
-               (2, 0): np.lib.format.read_array_header_2_0}
+    readers = {(1, 0): (np.lib.format.read_array_header_1_0, 2),
+               (2, 0): (np.lib.format.read_array_header_2_0, 4)}
+    shape: Tuple[int, ...] = ()
+    fortran, dtype = False, np.dtype('?')
     try:
       version = np.lib.format.read_magic(self._file)
-      shape, fortran, dtype = (
-          readers[version](self._file) if version in readers else
-          ((), False, np.dtype('?')))
+      if version in readers:
+        reader, digits = readers[version]
+        shape, fortran, dtype = reader(self._header_bytes(digits))
+    except DataFileError:
+      raise
     # NumPy takes the header for a literal of Python, tokenizes and parses it:
     # a damaged one can fail in any of their ways.
     except Exception as error:  # pylint: disable=broad-except
@@ -147,6 +155,17 @@ class NpyStream:
       raise DataFileError(self.path, f'the array has the shape {list(shape)}.',
                           hint=_COPY_HINT)
     return shape, dtype
+
+
+  def _header_bytes(self, digits: int) -> io.BytesIO:
+    """The header with its length in front; NumPy reads as much as that says."""
+    prefix = self._bytes(digits)
+    length = int.from_bytes(prefix, 'little')
+    if length > _MAX_HEADER_BYTES:
+      raise DataFileError(
+          self.path, f'the header claims to have {length} bytes.',
+          hint=f'Expected at most {_MAX_HEADER_BYTES}. {_COPY_HINT}')
+    return io.BytesIO(prefix + self._bytes(length))
 
 
 def read_array(path: str, max_bytes: int) -> np.ndarray:

@@ -122,7 +122,7 @@ def read_json(path: str) -> Any:
   except OSError as error:
     raise DataFileError(
         path, f'cannot be read ({error.strerror}).') from error
-  except ValueError as error:
+  except (ValueError, RecursionError) as error:
     raise DataFileError(
         path, f'is damaged: expected JSON, found {error}.',
         hint='Restore the file from a copy, or begin anew in another folder.'

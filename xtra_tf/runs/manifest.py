@@ -103,10 +103,28 @@ def read_manifest(path: str) -> Manifest:
   fields = {field.name for field in dataclasses.fields(Manifest)}
   if not isinstance(content, dict) or not fields <= set(content):
     raise DataFileError(path, 'is not a manifest.')
+  files = content['files']
+  if not (all(type(content[name]) is int for name in ('step', 'env_steps'))
+          and all(isinstance(content[name], str)
+                  for name in ('settings_hash', 'time'))
+          and isinstance(content['state'], dict) and isinstance(files, dict)
+          and all(_describes_a_file(name, entry)
+                  for name, entry in files.items())):
+    raise DataFileError(path, 'has a value that a manifest cannot have.',
+                        hint='Restore the file from a copy.')
   if content.get('format') != _FORMAT:
     raise DataFileError(path, f'has format {content.get("format")}, expected '
                         f'{_FORMAT}.')
   return Manifest(**{name: content[name] for name in fields})
+
+
+def _describes_a_file(name: str, entry: Any) -> bool:
+  """Whether an entry is one of `describe_files`, beside the manifest."""
+  return (bool(name) and name == os.path.basename(name)
+          and name not in ('.', '..') and '\0' not in name
+          and isinstance(entry, dict)
+          and type(entry.get('size')) is int
+          and isinstance(entry.get('sha256'), str))
 
 
 def damage(manifest: Manifest, checkpoints_dir: str) -> Optional[str]:

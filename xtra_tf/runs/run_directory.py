@@ -14,6 +14,8 @@ from xtra_tf.runs.stage_directory import StageDirectory, folder_name
 STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
 _WITHOUT_TASK = ('student',)
 _FORMAT = 1
+_KINDS = {'id': str, 'settings': dict, 'settings_hash': str,
+          'settings_history': list, 'sessions': list, 'stages': dict}
 
 
 def _now() -> str:
@@ -238,6 +240,17 @@ class RunDirectory:
       raise DataFileError(
           self.run_json, f'has format {record["format"]}, expected {_FORMAT}.',
           hint='Use the version of xtra_tf that began the run.')
+    wrong = [name for name, kind in _KINDS.items()
+             if not isinstance(record[name], kind)]
+    wrong += [name for name, inner in (
+        ('sessions', record['sessions']),
+        ('stages', getattr(record['stages'], 'values', list)()))
+              if name not in wrong
+              and not all(isinstance(entry, dict) for entry in inner)]
+    if wrong:
+      raise DataFileError(
+          self.run_json, f'has impossible values of {", ".join(wrong)}.',
+          hint='Restore the file from a copy.')
     return record
 
 

@@ -23,6 +23,9 @@ def as_storage_error(path: str) -> Iterator[None]:
   except tf.errors.ResourceExhaustedError as error:
     full = OSError(errno.ENOSPC, 'No space left on device')
     raise storage_error(path, full) from error
+  except tf.errors.OutOfRangeError as error:
+    long = OSError(errno.EFBIG, 'File too large')
+    raise storage_error(path, long) from error
   except tf.errors.PermissionDeniedError as error:
     forbidden = OSError(errno.EACCES, 'Permission denied')
     raise storage_error(path, forbidden) from error
