@@ -6,9 +6,10 @@ PY := .venv/bin/python
 ROOT_DIR ?= runs/demo
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types unit slow clean
+.PHONY: help venv demo bench test lint types unit slow clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' \
@@ -35,6 +36,9 @@ types: venv  ## mypy
 
 unit: venv  ## the tests alone
 	$(PY) -m pytest $(PYTEST_ARGS)
+
+bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)
+	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 slow: venv  ## the tests that take minutes and are no part of `make test`
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)

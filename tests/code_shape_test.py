@@ -76,7 +76,7 @@ class CodeShapeTest(parameterized.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.texts = {p.relative_to(_ROOT).as_posix(): p.read_text(encoding='utf-8')
-                 for folder in _CODE + ('tests',)
+                 for folder in _CODE + ('benchmarks', 'tests')
                  for p in sorted((_ROOT / folder).rglob('*.py'))}
     cls.trees = {p: ast.parse(text, p) for p, text in cls.texts.items()}
     cls.shipped = {p: t for p, t in cls.trees.items()

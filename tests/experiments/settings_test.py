@@ -113,17 +113,16 @@ class StageSettingsTest(parameterized.TestCase):
     StageSettings(updates=10, env_steps=10, start_env_steps=10)
 
   @parameterized.parameters(
-      (120_000, 1., 2000, 100_000), (201, 0.2, 500, 1500), (10, 0.1, 120, 210),
-      (30, 0.3, 120, 216), (1, 1., 10, 10), (41, 2., 0, 20))
+      (120_000, 1., 2000, 100_000), (200, 0.2, 500, 1500), (10, 0.1, 120, 220),
+      (30, 0.3, 120, 220), (1, 1., 10, 11), (41, 2., 0, 20))
   def test_a_stage_plays_all_its_steps_or_is_refused(self, updates, pace,
                                                      start, reached):
     arguments = {'updates': updates, 'updates_per_env_step': pace,
                  'start_env_steps': start}
     StageSettings(**arguments, env_steps=reached)
-    # What the trainer allows before the last update, after which none is
-    # played.
+    # What the trainer allows after the last update.
     most = TrainingSchedule(**arguments, env_steps=10**9).allowed_env_steps(
-        updates - 1)
+        updates)
     self.assertLessEqual(reached, most)
     with self.assertRaisesRegex(
         UsageError, f'env_steps is {most + 1}, but {start} steps before .* '

@@ -5,6 +5,7 @@ XTRA_GOLDEN_DIR (default: data/ beside this file) is a case; sizes are read from
 the files. README.md in data/ says what is in them, and how exact they are.
 """
 
+import dataclasses
 import functools
 import glob
 import os
@@ -16,11 +17,12 @@ import tensorflow as tf
 from xtra_tf.experiments import official_checkpoints
 from xtra_tf.learners import unroll_loss
 from xtra_tf.learners.settings import LearnerSettings
+from xtra_tf.models import EfficientZero
 from xtra_tf.models.official_names import official_tensors
 from xtra_tf.models.official_weights import exported_weights
 from xtra_tf.numerics import losses
 from xtra_tf.types import LossParts, Unroll
-from xtra_tf.variables import read_state_dict
+from xtra_tf.variables import copy_variables, read_state_dict
 
 _FOLDER = os.environ.get('XTRA_GOLDEN_DIR') or os.path.join(
     os.path.dirname(os.path.abspath(__file__)), 'data')
@@ -42,9 +44,13 @@ _NO_GRADIENT = 1e-4
 class Case:
   """One pair of files: a fresh model with its weights, and all numbers."""
 
-  def __init__(self, stem):
+  def __init__(self, stem, compute_dtype='float32'):
     loaded = official_checkpoints.load_official_model(f'{stem}.p')
     self.model, self.names = loaded.model, loaded.names
+    if compute_dtype != 'float32':
+      self.model = EfficientZero(dataclasses.replace(
+          loaded.model.config, compute_dtype=compute_dtype))
+      copy_variables(loaded.model, self.model)
     self.unplaced = loaded.unplaced
     self.tensors = official_tensors(self.model.config, self.names)
     with np.load(f'{stem}.npz', allow_pickle=False) as file:
@@ -100,9 +106,9 @@ def _inference(stem):
 
 
 @functools.lru_cache(maxsize=None)
-def _training(stem):
+def _training(stem, compute_dtype='float32'):
   """One forward and backward pass: (case, LossParts, gradients)."""
-  case = Case(stem)
+  case = Case(stem, compute_dtype)
   data, model = case.data, case.model
   mask = tf.constant(data['mask'], tf.float32)
   always = tf.concat([tf.ones_like(mask[:, :1]), mask], axis=1)
@@ -174,6 +180,20 @@ class NetworksGoldenTest(tf.test.TestCase, parameterized.TestCase):
     case, parts, _ = _training(stem)
     for name, value in parts._asdict().items():
       self.assert_near(value, case.data[f'loss_{name}'], _LOSS_TOLERANCE, name)
+
+  @parameterized.named_parameters(*_CASES)
+  def test_batch_loss_in_bfloat16(self, stem):
+    case, parts, gradients = _training(stem, 'bfloat16')
+    _, exact, expected = _training(stem)
+    found, wanted = (
+        float(tf.reduce_mean(unroll_loss.weighted_sum(p, case.settings)))
+        for p in (parts, exact))
+    self.assertNotEqual(found, wanted)
+    self.assertLess(abs(found - wanted), 0.01 * abs(wanted))
+    for gradient in gradients:
+      self.assertEqual(gradient.dtype, tf.float32)
+    norm, exact_norm = (tf.linalg.global_norm(g) for g in (gradients, expected))
+    self.assertLess(abs(norm - exact_norm), 0.1 * exact_norm)
 
   @parameterized.named_parameters(*_CASES)
   def test_gradients(self, stem):

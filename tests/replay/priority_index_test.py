@@ -24,6 +24,23 @@ class PriorityIndexTest(parameterized.TestCase):
     drawn = index.draw(size, random)
     np.testing.assert_array_equal(np.sort(drawn), np.arange(size))
 
+  def test_putting_one_by_one_leaves_what_setting_all_leaves(self):
+    random = np.random.default_rng(5)
+    weights = random.uniform(0., 5., 3000)
+    index = PriorityIndex()
+    for slot in random.permutation(3000).tolist():
+      index.put(slot, weights[slot])
+    index.put(7, 2.5)
+    weights[7] = 2.5
+    whole = index_of(weights)
+    self.assertEqual(index.total, whole.total)
+    np.testing.assert_array_equal(
+        index.draw(500, np.random.default_rng(6)),
+        whole.draw(500, np.random.default_rng(6)))
+    for weight in (-1., float('nan'), float('inf')):
+      with self.assertRaisesRegex(ValueError, 'finite and 0 or more'):
+        index.put(0, weight)
+
   def test_no_slot_twice_however_uneven_the_weights(self):
     random = np.random.default_rng(1)
     weights = 10. ** random.uniform(-6, 6, 3000)

@@ -4,21 +4,23 @@ What was found is an `offline_data.inspection.Inspection`; this package draws it
 and does not read data.
 """
 
-import base64
 import json
 import os
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-import jinja2
 from matplotlib import ticker
 from matplotlib.figure import Figure
 import numpy as np
 
 from xtra_tf.environments.rendering import frame_picture
-from xtra_tf.evaluation import animation, figure_style, formatting
+from xtra_tf.evaluation import (
+  animation,
+  figure_style,
+  formatting,
+  page_files,
+)
+from xtra_tf.evaluation.page_files import data_uri
 from xtra_tf.runs import format_bytes, make_folder, write_bytes
-
-_TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
 
 
 def facts(found: Any) -> List[Tuple[str, str]]:
@@ -161,25 +163,18 @@ def write(found: Any, folder: str) -> str:
   context: Dict[str, Any] = {
       'found': found, 'facts': facts(found), 'animation': moving,
       'caption': caption,
-      'returns': _uri('png', figure_style.to_png(histogram))
+      'returns': data_uri('png', figure_style.to_png(histogram))
                  if histogram else '',
-      'actions': _uri('png', figure_style.to_png(actions_figure(found))),
+      'actions': data_uri('png', figure_style.to_png(actions_figure(found))),
       'rewards': [(formatting.number(value), f'{count:,}', formatting.percent(
           count, found.transitions)) for value, count in found.rewards.items()],
       'name': os.path.basename(os.path.abspath(found.directory)),
       'task': json.dumps(found.task.to_json(), indent=1),
       'provenance': json.dumps(dict(found.provenance), indent=1)}
-  environment = jinja2.Environment(
-      loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
-      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-  page = environment.get_template('dataset.html').render(context)
+  page = page_files.fill('dataset.html', **context)
   path = os.path.join(make_folder(folder), 'index.html')
   write_bytes(path, page.encode('utf-8'))
   return path
-
-
-def _uri(kind: str, data: bytes) -> str:
-  return f'data:image/{kind};base64,{base64.b64encode(data).decode("ascii")}'
 
 
 def _animation(found: Any) -> Tuple[str, str]:
@@ -188,7 +183,7 @@ def _animation(found: Any) -> Tuple[str, str]:
   if any(picture is None for picture in pictures) or len(pictures) < 2:
     return '', 'The observations are no images.'
   made = animation.encode(np.stack([p for p in pictures if p is not None]))
-  return _uri('gif', made.gif), (
+  return data_uri('gif', made.gif), (
       f'Episode {found.sample_number}: its first {len(pictures):,} stored '
       'frames, ' + (f'one in {made.stride}, ' if made.stride > 1 else '')
       + 'as a model sees them, enlarged.')

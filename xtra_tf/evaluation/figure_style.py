@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 import numpy as np
 
@@ -26,6 +27,11 @@ METHOD_COLORS = {'finetune': '#1d5d9b', 'scratch': '#d0611a',
                  'student': '#3a8a5f', 'random': '#8a9099', 'human': '#3a3f47'}
 METHOD_MARKERS = {'finetune': 'o', 'scratch': 's', 'student': 'D',
                   'random': 'x', 'human': '+'}
+# Of an experiment's methods, in the order in which they are shown.
+_METHOD_LOOKS = (('#d0611a', 's'), ('#1d5d9b', 'o'), ('#3a8a5f', 'D'),
+                 ('#7a4ea3', '^'), ('#b5395b', 'v'), ('#b5830b', 'P'),
+                 ('#0e8587', 'X'), ('#5b6c2f', '<'), ('#8c564b', '>'),
+                 ('#6b6b6b', 'h'))
 _TASK_COLORS = ('#7a4ea3', '#b5830b', '#0e8587', '#b5395b', '#5b6c2f',
                 '#8c564b', '#4f63b5', '#6b6b6b')
 
@@ -47,6 +53,12 @@ def task_colors(tasks: Sequence[str]) -> Dict[str, str]:
   """{task: colour}, the same in every figure of a run."""
   return {task: _TASK_COLORS[index % len(_TASK_COLORS)]
           for index, task in enumerate(tasks)}
+
+
+def method_looks(methods: Sequence[str]) -> Dict[str, Tuple[str, str]]:
+  """{method: (colour, marker)}, the same in every figure of an experiment."""
+  return {method: _METHOD_LOOKS[index % len(_METHOD_LOOKS)]
+          for index, method in enumerate(methods)}
 
 
 def styled(draw: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,6 +100,16 @@ def to_png(figure: Figure) -> bytes:
   return buffer.getvalue()
 
 
+@styled
+def to_svg(figure: Figure) -> bytes:
+  """The figure as SVG; equal data, equal bytes."""
+  buffer = io.BytesIO()
+  with matplotlib.rc_context({'svg.hashsalt': 'xtra_tf'}):
+    figure.savefig(buffer, format='svg',
+                   metadata={'Date': None, 'Creator': None})
+  return buffer.getvalue()
+
+
 def count_axis(axis: Axes, label: str, last: Optional[float] = None) -> None:
   """Labels an x axis that counts something, with thousands separators.
 
@@ -101,6 +123,17 @@ def count_axis(axis: Axes, label: str, last: Optional[float] = None) -> None:
   axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:,.0f}'))
   if last:
     axis.set_xlim(0, last)
+
+
+def few_ticks() -> MaxNLocator:
+  """At most five ticks, at round numbers."""
+  return MaxNLocator(4)
+
+
+def legend_line(color: str, marker: str, line: bool = True) -> Line2D:
+  """How a method looks, for a legend."""
+  return Line2D([], [], color=color, marker=marker, markersize=5,
+                linestyle='-' if line else '')
 
 
 def score_format(axis: Axes) -> None:

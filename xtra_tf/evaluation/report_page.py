@@ -1,11 +1,7 @@
 """Fills the report's template: figures, tables, animation, sentences."""
 
-import base64
-import contextlib
-import os
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
-import jinja2
 from matplotlib.figure import Figure
 
 from xtra_tf import environments
@@ -14,6 +10,7 @@ from xtra_tf.evaluation import (
   animation,
   figure_style,
   formatting,
+  page_files,
   report_tables,
   report_text,
   score_figures,
@@ -21,59 +18,9 @@ from xtra_tf.evaluation import (
 )
 from xtra_tf.evaluation.comparison import METHODS, Comparison, compare
 from xtra_tf.evaluation.formatting import Table
+from xtra_tf.evaluation.page_files import PageFiles, Picture
 from xtra_tf.evaluation.run_files import RunFiles
-from xtra_tf.runs import make_folder, write_bytes
 from xtra_tf.tasks import TaskSpec, get_task
-
-_TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
-
-
-class Picture(NamedTuple):
-  """A figure or animation of the page."""
-  data: str  # data: URI, '' where there is none
-  file: str  # path relative to the page
-  missing: str  # why there is none
-
-
-class _Beside:
-  """The files beside the page."""
-
-  def __init__(self, folder: str):
-    self._folder = folder
-    self._written: List[str] = []
-    for name in ('figures', 'tables'):
-      make_folder(os.path.join(folder, name))
-
-  def write(self, path: str, data: bytes) -> None:
-    write_bytes(os.path.join(self._folder, path), data)
-    self._written.append(path)
-
-  def picture(self, name: str, figure: Optional[Figure],
-              missing: str) -> Picture:
-    """Writes a figure as PNG; without one, the page says what is missing."""
-    if figure is None:
-      return Picture('', '', missing)
-    return self.image(f'figures/{name}.png', figure_style.to_png(figure))
-
-  def image(self, path: str, data: bytes) -> Picture:
-    kind = path.rpartition('.')[2]
-    self.write(path, data)
-    text = base64.b64encode(data).decode('ascii')
-    return Picture(f'data:image/{kind};base64,{text}', path, '')
-
-  def table(self, table: Table) -> Table:
-    """Writes a table as csv and hands it back for the page."""
-    self.write(f'tables/{table.name}.csv', table.to_csv().encode('utf-8'))
-    return table
-
-  def remove_stale(self) -> None:
-    """Removes what an older report has left and this one does not have."""
-    for name in ('figures', 'tables'):
-      for file in os.listdir(os.path.join(self._folder, name)):
-        if f'{name}/{file}' not in self._written and file.endswith(
-            ('.png', '.gif', '.csv')):
-          with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._folder, name, file))
 
 
 def render(run: RunFiles, folder: str) -> str:
@@ -84,7 +31,7 @@ def render(run: RunFiles, folder: str) -> str:
     folder: of the report; exists.
   """
   comparison = compare(run)
-  beside = _Beside(folder)
+  beside = PageFiles(folder)
   # First, for replaying the game may find something to report.
   moving, moving_caption = _animation(run, beside)
   context: Dict[str, Any] = {
@@ -111,14 +58,11 @@ def render(run: RunFiles, folder: str) -> str:
       'same_seeds': len({r.seeds for r in run.results}) == 1,
   }
   beside.remove_stale()
-  environment = jinja2.Environment(
-      loader=jinja2.FileSystemLoader(_TEMPLATES), autoescape=True,
-      undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-  return environment.get_template('report.html').render(context)
+  return page_files.fill('report.html', **context)
 
 
 def _figures(run: RunFiles, comparison: Comparison,
-             beside: _Beside) -> Dict[str, Picture]:
+             beside: PageFiles) -> Dict[str, Picture]:
   """All figures by name; one that cannot be drawn says why."""
   evaluated = any(method.record for method in comparison.methods)
   made: Sequence[Tuple[str, Optional[Figure], str]] = (
@@ -151,7 +95,7 @@ def _played(run: RunFiles) -> bool:
 
 
 def _tables(run: RunFiles, comparison: Comparison,
-            beside: _Beside) -> Dict[str, Optional[Table]]:
+            beside: PageFiles) -> Dict[str, Optional[Table]]:
   tables = {'scores': report_tables.scores(comparison),
             'scale': report_tables.scale(run),
             'stages': report_tables.stages(run),
@@ -175,7 +119,7 @@ def _task(run: RunFiles) -> TaskSpec:
   return get_task(run.target)
 
 
-def _animation(run: RunFiles, beside: _Beside) -> Tuple[Picture, str]:
+def _animation(run: RunFiles, beside: PageFiles) -> Tuple[Picture, str]:
   """The recorded game of the first method that has one, and its caption."""
   missing = 'No evaluation game was recorded.'
   for kind in METHODS:

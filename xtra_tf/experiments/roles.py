@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.errors import IncompatibleDataError, UsageError
 from xtra_tf.evaluation.protocol import EvaluationSettings
 from xtra_tf.experiments import action_heads, configuration, profiles
 from xtra_tf.experiments.settings import (
@@ -78,9 +78,9 @@ class RunParts:
   planner: Planner
   description: Dict[str, Any]  # of the world model, as in model.json
   seed: int
+  allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
   transfer: TransferSettings = TransferSettings()
   data_share: float = 1.  # of each source task's steps
-  allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -98,8 +98,7 @@ def resolve_parts(seed: int) -> RunParts:
     IncompatibleDataError: tasks of different frames or action sets.
   """
   tasks = configuration.resolve(configuration.TaskSettings)
-  specs = [tasks.spec(name)
-           for name in (tasks.target, *tasks.used_sources)]
+  specs = [tasks.spec(name) for name in (tasks.target, *tasks.used_sources)]
   check_same_shapes(specs)
   target = specs[0]
   model = configuration.resolve(
@@ -118,25 +117,38 @@ def resolve_parts(seed: int) -> RunParts:
             configuration.LearnerSettings, name, stack=target.stack,
             unroll_steps=replay.unroll_steps, support=model.support),
         targets=configuration.resolve(configuration.TargetSettings, name))
+  task_weights = configuration.resolve(configuration.TaskWeightSettings)
+  _check_measurement(task_weights, stages['finetune'].replay)
   action_heads.check({name: parts.stage for name, parts in stages.items()},
                      target, specs[1:])
   _try_to_build(json.dumps(description['config'], sort_keys=True))
   return RunParts(
       target=target, sources=tuple(specs[1:]), stages=stages,
       teacher_pass=configuration.resolve(configuration.TeacherPassSettings),
-      task_weights=configuration.resolve(configuration.TaskWeightSettings),
+      task_weights=task_weights,
       evaluation=configuration.resolve(configuration.EvaluationSettings),
       planner=configuration.resolve(configuration.MctsPlanner),
       description=description, seed=seed,
+      allowed_differences=tasks.allowed_differences,
       transfer=configuration.resolve(configuration.TransferSettings),
-      data_share=tasks.data_share,
-      allowed_differences=tasks.allowed_differences)
+      data_share=tasks.data_share)
 
 
 @functools.lru_cache(maxsize=None)
 def _try_to_build(config: str) -> None:
   """Impossible sizes are refused here, not hours later."""
   build_world_model({'family': 'efficientzero', 'config': json.loads(config)})
+
+
+def _check_measurement(task_weights: TaskWeightSettings,
+                       replay: ReplaySettings) -> None:
+  if (task_weights.measurement == 'by_task'
+      and replay.offline_composition == 'random'):
+    raise UsageError(
+        "TaskWeightSettings.measurement is 'by_task', which needs each task's "
+        'rows at one place of every batch, but finetune/ReplaySettings.'
+        "offline_composition is 'random'. Expected 'one_of_each', or the "
+        "measurement 'joint'.")
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:

@@ -19,11 +19,11 @@ STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
 ACTION_HEADS = ('family', 'task')
 OFFLINE_COMPOSITIONS = ('one_of_each', 'random')
 WARM_UP_TARGETS = ('none', 'uniform')
-# Parts of a world model that finetuning can take over from the student.
-MODEL_PARTS = ('representation', 'dynamics', 'prediction', 'projection')
 # What data may differ in from the run, if it is allowed by name: fields of a
 # task, and two that are known from a log's provenance.
 ALLOWABLE = (*NEGOTIABLE, 'discount', 'rom_md5')
+# Parts of a world model that finetuning can take over from the student.
+MODEL_PARTS = ('representation', 'dynamics', 'prediction', 'projection')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -89,13 +89,13 @@ class TaskSettings:
       have one).
     codec: what an Atari frame goes through before anyone sees it: `lossless`
       (nothing), or `jpeg` as in the official code.
-    num_sources: how many of `sources`, the first of them, are used; None: all.
-    data_share: share of each source task's steps that are used, in whole
-      episodes spread evenly over its data.
     sticky_actions: probability that an Atari game repeats the last action
       instead (official: 0; the DQN replay data: 0.25).
     allowed_differences: of `ALLOWABLE`, in what offline data may differ from
       the tasks; anything else that differs is refused.
+    num_sources: how many of `sources`, the first of them, are used; None: all.
+    data_share: share of each source task's steps that are used, in whole
+      episodes spread evenly over its data.
   """
   target: str
   sources: Tuple[str, ...]
@@ -103,10 +103,10 @@ class TaskSettings:
   grayscale: bool = False
   stack: int = 4
   codec: str = 'lossless'
-  num_sources: Optional[int] = None
-  data_share: float = 1.0
   sticky_actions: float = 0.
   allowed_differences: Tuple[str, ...] = ()
+  num_sources: Optional[int] = None
+  data_share: float = 1.0
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -123,10 +123,6 @@ class TaskSettings:
       raise UsageError(f'A source task is named twice: '
                        f'{", ".join(self.sources)}. Expected distinct names.')
     _check_choice(self, 'codec', CODECS)
-    if not 0 < self.data_share <= 1:
-      raise UsageError(f'TaskSettings.data_share is {self.data_share!r}. '
-                       'Expected more than 0 and at most 1.')
-    self._check_num_sources()
     sticky = self.sticky_actions
     if (isinstance(sticky, bool) or not isinstance(sticky, (int, float))
         or not 0 <= sticky < 1):
@@ -143,6 +139,20 @@ class TaskSettings:
             f'TaskSettings.allowed_differences names {name!r}. Expected some '
             f'of {", ".join(ALLOWABLE)}: in nothing else may data differ from '
             'the run.')
+    if not 0 < self.data_share <= 1:
+      raise UsageError(f'TaskSettings.data_share is {self.data_share!r}. '
+                       'Expected more than 0 and at most 1.')
+    self._check_num_sources()
+
+  def spec(self, name: str) -> TaskSpec:
+    """A task as these settings want it played and seen.
+
+    Raises:
+      UsageError: as of `tasks.get_task`.
+    """
+    return get_task(name, resolution=self.resolution, grayscale=self.grayscale,
+                    stack=self.stack, codec=self.codec,
+                    sticky_actions=float(self.sticky_actions))
 
   def _check_num_sources(self) -> None:
     count = self.num_sources
@@ -159,16 +169,6 @@ class TaskSettings:
   def used_sources(self) -> Tuple[str, ...]:
     """The source tasks that are used."""
     return self.sources[:self.num_sources]
-
-  def spec(self, name: str) -> TaskSpec:
-    """A task as these settings want it played and seen.
-
-    Raises:
-      UsageError: as of `tasks.get_task`.
-    """
-    return get_task(name, resolution=self.resolution, grayscale=self.grayscale,
-                    stack=self.stack, codec=self.codec,
-                    sticky_actions=float(self.sticky_actions))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -323,12 +323,11 @@ class StageSettings:
           f'StageSettings.start_env_steps is {self.start_env_steps}, more than '
           f"the stage's {self.env_steps} environment steps: training would "
           'never begin. Expected at most as many.')
-    # Nothing is played after the last update.
     played = int(self.start_env_steps
-                 + (self.updates - 1) / self.updates_per_env_step)
+                 + self.updates / self.updates_per_env_step)
     if played < self.env_steps:
       needed = math.ceil((self.env_steps - self.start_env_steps)
-                         * self.updates_per_env_step) + 1
+                         * self.updates_per_env_step)
       raise UsageError(
           f'StageSettings.env_steps is {self.env_steps}, but '
           f'{self.start_env_steps} steps before training and {self.updates} '

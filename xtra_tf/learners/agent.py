@@ -1,6 +1,6 @@
 """The agent: what is minimised, as a TF-Agents `TFAgent`."""
 
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,10 +14,23 @@ from xtra_tf.learners.momentum_sgd import MomentumSgd
 from xtra_tf.learners.settings import LearnerSettings
 from xtra_tf.learners.target_network import TargetNetwork
 from xtra_tf.learners.task_weights import TaskWeights
-from xtra_tf.learners.train_step import GradientStep, StepResult, TaskLosses
+from xtra_tf.learners.train_step import (
+  GradientStep,
+  StepResult,
+  TaskLosses,
+  TaskPasses,
+)
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules, segments
 from xtra_tf.types import Targets, TrainingMetrics, Unroll
+
+
+class _Rows(NamedTuple):
+  """What the forward pass of some rows needs."""
+  views: unroll_loss.TrainingViews
+  action: tf.Tensor  # <int32>[B, K]
+  targets: Targets
+  weight: tf.Tensor  # <float32>[B]
 
 
 class WorldModelAgent(tf_agent.TFAgent):
@@ -66,7 +79,8 @@ class WorldModelAgent(tf_agent.TFAgent):
       target_world_model: a second model, that follows with a lag; `targets`
         uses it. None where targets come from elsewhere.
       task_weights: the measurement of task weights; None: batches are never
-        measured.
+        measured. Measured task by task, the rows of a batch must stand in task
+        order, as many as the quotas say.
 
     Raises:
       ValueError: if quotas and weights do not fit each other, or a model has
@@ -90,6 +104,7 @@ class WorldModelAgent(tf_agent.TFAgent):
     self._targets = targets
     self._settings = settings
     self._seed = seed
+    self._quotas = tuple(quotas)
     self._batch_size = sum(quotas)
     self._shares = _shares(quotas)
     if settings.loss_reduction == 'per_task_sum':
@@ -113,9 +128,17 @@ class WorldModelAgent(tf_agent.TFAgent):
     factor = segments.mean_by_task(
         unroll.offline_factor, unroll.task, len(self._shares))
     rate = self._learning_rate(step)
+    rows = self._rows(unroll, targets, step)
+
+    def losses() -> TaskLosses:
+      each, extra = self._losses(rows)
+      return TaskLosses(
+          segments.mean_by_task(each, unroll.task, len(self._shares)), extra)
+
     result = self._gradient_step(
-        self._losses_fn(unroll, targets, step), self._shares * factor, rate,
-        None if self.task_weights is None else unroll.measuring[0])
+        losses, self._shares * factor, rate,
+        None if self.task_weights is None else unroll.measuring[0],
+        self._passes(rows))
     if self.task_weights is not None:
       self.task_weights.observe(
           result.cosine,
@@ -124,9 +147,9 @@ class WorldModelAgent(tf_agent.TFAgent):
     self.train_step_counter.assign_add(1)
     return self._loss_info(unroll, result, rate)
 
-  def _losses_fn(self, unroll: Unroll, targets: Targets,
-                 step: tf.Tensor) -> Callable[[], TaskLosses]:
-    """The joint forward pass, one loss a task."""
+  def _rows(self, unroll: Unroll, targets: Targets,
+            step: tf.Tensor) -> _Rows:
+    """Augments a batch and weighs its rows."""
     settings = self._settings
     seed = tf.stack([tf.constant(self._seed, tf.int32),
                      tf.cast(step, tf.int32)])
@@ -139,18 +162,33 @@ class WorldModelAgent(tf_agent.TFAgent):
     action = unroll_loss.training_actions(
         unroll, settings, self.world_model.num_actions, seed,
         self.world_model.action_ids)
+    return _Rows(views, action, targets, weight)
 
-    def losses() -> TaskLosses:
-      predicted = unroll_loss.unroll_model(
-          self.world_model, views, action, settings)
-      parts = unroll_loss.loss_parts(predicted, targets, settings.support,
-                                     settings.value_scaling)
-      weighted = weight * unroll_loss.weighted_sum(parts, settings)
-      error = tf.abs(predicted.outputs[0].value - targets.value[:, 0])
-      return TaskLosses(
-          segments.mean_by_task(weighted, unroll.task, len(self._shares)),
-          (parts, error))
-    return losses
+  def _losses(self, rows: _Rows) -> Tuple[tf.Tensor, Any]:
+    """A forward pass: weighted losses, then parts and value error, by row."""
+    predicted = unroll_loss.unroll_model(
+        self.world_model, rows.views, rows.action, self._settings)
+    parts = unroll_loss.loss_parts(
+        predicted, rows.targets, self._settings.support,
+        self._settings.value_scaling)
+    weighted = rows.weight * unroll_loss.weighted_sum(parts, self._settings)
+    error = tf.abs(predicted.outputs[0].value - rows.targets.value[:, 0])
+    return weighted, (parts, error)
+
+  def _passes(self, rows: _Rows) -> Optional[TaskPasses]:
+    """The tasks' own passes, if measured steps are made of them."""
+    weights = self.task_weights
+    if weights is None or weights.settings.measurement == 'joint':
+      return None
+    stops = np.cumsum(self._quotas)
+
+    def loss(inputs: _Rows) -> Tuple[tf.Tensor, Any]:
+      weighted, extra = self._losses(inputs)
+      return tf.reduce_mean(weighted), extra
+
+    return TaskPasses(
+        [tf.nest.map_structure(lambda x, a=stop - count, b=stop: x[a:b], rows)
+         for stop, count in zip(stops, self._quotas)], loss)
 
   def _learning_rate(self, step: tf.Tensor) -> tf.Tensor:
     settings = self._settings

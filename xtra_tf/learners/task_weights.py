@@ -8,7 +8,9 @@ from typing import Optional
 
 import tensorflow as tf
 
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import UsageError, near_names
+
+MEASUREMENTS = ('joint', 'by_task')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,19 @@ class TaskWeightSettings:
     threshold: a cosine above it is a hit.
     gradient_clamp: largest element of the gradients that are compared; None:
       they are compared as they are. Official: 5 (`core/pcgrad_amp.py:87`).
+    measurement: how the tasks' gradients are had. `joint`, official: one
+      forward pass of all rows and a backward pass a task, each as long as that
+      of a whole step. `by_task`: a forward and a backward pass of each task's
+      rows alone; hardly longer than a plain step, but batch norm then sees one
+      task at a time, so that gradients, and the update, are not quite those of
+      a plain step.
   """
   start: int = 10_000
   period: int = 5_000
   window: int = 500
   threshold: float = 0.1
   gradient_clamp: Optional[float] = None
+  measurement: str = 'joint'
 
   def __post_init__(self) -> None:
     if self.start < 0:
@@ -46,6 +55,10 @@ class TaskWeightSettings:
     if self.gradient_clamp is not None and not self.gradient_clamp > 0:
       raise UsageError(f'TaskWeightSettings.gradient_clamp is '
                        f'{self.gradient_clamp}. Expected more than 0, or None.')
+    if self.measurement not in MEASUREMENTS:
+      raise UsageError(
+          f'TaskWeightSettings.measurement is {self.measurement!r}. '
+          f'{near_names(str(self.measurement), MEASUREMENTS)}')
 
 
 class TaskWeights(tf.Module):

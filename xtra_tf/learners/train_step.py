@@ -17,6 +17,12 @@ class TaskLosses(NamedTuple):
   extra: Any  # nest of tensors for the caller
 
 
+class TaskPasses(NamedTuple):
+  """A forward pass for each task alone, in task order."""
+  inputs: Sequence[Any]  # nest of tensors a task, rows of that task alone
+  loss: Callable[[Any], Tuple[tf.Tensor, Any]]  # inputs -> loss [], rows' extra
+
+
 class StepResult(NamedTuple):
   """What a gradient step was like."""
   loss: tf.Tensor  # <float32>[] sum of coefficient * task loss
@@ -28,11 +34,18 @@ class StepResult(NamedTuple):
   extra: Any  # as `TaskLosses.extra`
 
 
-class _Gradient(NamedTuple):
-  """A gradient without its Nones, and what was measured on the way."""
-  values: List[tf.Tensor]
-  cosine: tf.Tensor
-  norm: tf.Tensor
+class _Measurement(NamedTuple):
+  """The gradient to be applied and how the tasks' own compare."""
+  gradient: List[tf.Tensor]  # of sum_i coefficients[i] * losses[i], no Nones
+  cosine: tf.Tensor  # as StepResult.cosine
+  norm: tf.Tensor  # as StepResult.task_gradient_norm
+
+
+class _Pass(NamedTuple):
+  """What forward and backward passes gave."""
+  losses: tf.Tensor  # <float32>[T]
+  extra: Any
+  found: _Measurement
 
 
 class GradientStep:
@@ -67,11 +80,21 @@ class GradientStep:
 
   def __call__(self, losses_fn: Callable[[], TaskLosses],
                coefficients: tf.Tensor, learning_rate: tf.Tensor,
-               measured: Optional[tf.Tensor] = None) -> StepResult:
+               measured: Optional[tf.Tensor] = None,
+               passes: Optional[TaskPasses] = None) -> StepResult:
     """Makes one step on sum_i coefficients[i] * losses[i].
 
     Nothing is changed, neither weights nor velocities nor running statistics,
     if loss or gradient are not finite.
+
+    A measured step has the tasks' own gradients, and what is applied is put
+    together from them, without a further backward pass: the total is linear in
+    the task losses,  gradient = sum_i coefficients[i] * gradient_i.  Without
+    `passes` they are made by T backward passes through the joint forward pass,
+    as in XTRA `core/train.py:325-427`. With `passes` each task has a forward
+    and a backward pass of its own: as many rows in all as a plain step has, but
+    batch statistics of each task's rows alone. The running statistics then
+    become the mean, by rows, of what each pass makes of them.
 
     Args:
       losses_fn: one joint forward pass over all tasks.
@@ -79,20 +102,32 @@ class GradientStep:
       learning_rate: <float32>[].
       measured: <bool>[] whether the tasks' gradients are to be compared; None:
         never, and no branch is traced.
+      passes: the tasks' own passes, for measured steps; None: the joint one.
 
     Returns:
       What the step was like.
     """
     before = [v.read_value() for v in self._statistics]
-    with tf.GradientTape(persistent=measured is not None) as tape:
-      losses, extra = losses_fn()
-      each = tf.unstack(losses * self._loss_scale)
-      total = tf.reduce_sum(coefficients * losses) * self._loss_scale
-    gradient, connected = self._gradient(tape, each, total, coefficients,
-                                         measured)
+    # Which gradients are None is known once a pass is traced.
+    connected: List[bool] = []
+    if measured is None:
+      made = self._plain(losses_fn, coefficients, connected)
+    elif passes is None:
+      made = self._joint(losses_fn, coefficients, measured, connected)
+    else:
+      made = tf.cond(
+          measured,
+          lambda: self._by_task(passes, coefficients, before, connected),
+          lambda: self._plain(losses_fn, coefficients, connected))
+    return self._applied(made, connected, coefficients, learning_rate, before)
+
+  def _applied(self, made: _Pass, connected: Sequence[bool],
+               coefficients: tf.Tensor, learning_rate: tf.Tensor,
+               before: Sequence[tf.Tensor]) -> StepResult:
+    """Clips and applies, or takes everything back."""
     clipped, norm = gradients.clip_by_global_norm(
-        gradient.values, self._clip_norm)
-    loss = total / self._loss_scale
+        made.found.gradient, self._clip_norm)
+    loss = tf.reduce_sum(coefficients * made.losses)
     finite = tf.logical_and(tf.math.is_finite(norm), tf.math.is_finite(loss))
     values = iter(clipped)
     self._optimizer.apply(
@@ -101,54 +136,113 @@ class GradientStep:
     for variable, old in zip(self._statistics, before):
       variable.assign(tf.where(finite, variable, old))
     return StepResult(
-        loss=loss, losses=losses, gradient_norm=norm, cosine=gradient.cosine,
-        task_gradient_norm=gradient.norm, finite=finite, extra=extra)
+        loss=loss, losses=made.losses, gradient_norm=norm,
+        cosine=made.found.cosine, task_gradient_norm=made.found.norm,
+        finite=finite, extra=made.extra)
 
-  def _gradient(self, tape: tf.GradientTape, each: List[tf.Tensor],
-                total: tf.Tensor, coefficients: tf.Tensor,
-                measured: Optional[tf.Tensor]) -> Tuple[_Gradient, List[bool]]:
-    """Gradient of the total and which variables it reaches."""
-    unmeasured = tf.fill([len(each)], float('nan'))
-    # Which gradients are None is known once a branch is traced.
-    connected: List[bool] = []
+  def _plain(self, losses_fn: Callable[[], TaskLosses],
+             coefficients: tf.Tensor, connected: List[bool]) -> _Pass:
+    """One backward pass from the weighted sum."""
+    with tf.GradientTape() as tape:
+      losses, extra = losses_fn()
+    values = self._backward(tape, losses, coefficients, connected)
+    unmeasured = tf.fill(losses.shape, float('nan'))
+    return _Pass(losses, extra, _Measurement(values, unmeasured, unmeasured))
 
-    def plain() -> _Gradient:
-      values, connected[:] = self._backward(tape, total)
-      return _Gradient(values, unmeasured, unmeasured)
+  def _joint(self, losses_fn: Callable[[], TaskLosses],
+             coefficients: tf.Tensor, measured: tf.Tensor,
+             connected: List[bool]) -> _Pass:
+    """One forward pass; a backward pass for each task, or one."""
+    with tf.GradientTape(persistent=True) as tape:
+      losses, extra = losses_fn()
+    tasks = losses.shape[0]
 
-    def measure() -> _Gradient:
-      result, connected[:] = self._measure(tape, each, coefficients)
-      return result
+    def backward(slopes: tf.Tensor) -> List[tf.Tensor]:
+      return self._backward(tape, losses, slopes, connected)
 
-    if measured is None:
-      return plain(), connected
-    return tf.cond(measured, measure, plain), connected
+    def plain() -> _Measurement:
+      unmeasured = tf.fill([tasks], float('nan'))
+      return _Measurement(backward(coefficients), unmeasured, unmeasured)
 
-  def _backward(self, tape: tf.GradientTape,
-                loss: tf.Tensor) -> Tuple[List[tf.Tensor], List[bool]]:
-    found = tape.gradient(loss, self._variables)
-    return ([tf.convert_to_tensor(g) for g in found if g is not None],
-            [g is not None for g in found])
+    def measure() -> _Measurement:
+      target = backward(tf.one_hot(0, tasks))
+      # A loop, because a backward pass takes seconds to trace.
+      return tf.while_loop(
+          lambda index, _: index < tasks,
+          lambda index, so_far: (index + 1, self._add(
+              so_far, target, backward(tf.one_hot(index, tasks)), index,
+              coefficients)),
+          (tf.constant(1), self._first(target, coefficients)),
+          parallel_iterations=1, maximum_iterations=tasks)[1]
 
-  def _measure(self, tape: tf.GradientTape, each: List[tf.Tensor],
-               coefficients: tf.Tensor) -> Tuple[_Gradient, List[bool]]:
-    """Builds the gradient of the total out of the tasks' own.
+    found = tf.cond(measured, measure, plain)
+    return _Pass(losses, extra, found)
 
-    The total is linear in the task losses, so no further backward pass is
-    needed:  gradient = sum_i coefficients[i] * gradient_i.
-    """
-    target, connected = self._backward(tape, each[0])
-    summed = [coefficients[0] * g for g in target]
+  def _by_task(self, passes: TaskPasses, coefficients: tf.Tensor,
+               before: Sequence[tf.Tensor], connected: List[bool]) -> _Pass:
+    """A forward and a backward pass for each task's rows."""
+    rows = [tf.nest.flatten(rows)[0].shape[0] for rows in passes.inputs]
+    moved = [tf.zeros_like(old) for old in before]
+    losses, extras = [], []
+    target: List[tf.Tensor] = []
+    found: Optional[_Measurement] = None
+
+    # Traced once for each number of rows, not once a task.
+    @tf.function(autograph=False)
+    def make(inputs: Any) -> Tuple[List[tf.Tensor], tf.Tensor, Any]:
+      with tf.GradientTape() as tape:
+        loss, extra = passes.loss(inputs)
+      return (self._backward(tape, loss, tf.constant(1.), connected), loss,
+              extra)
+
+    for index, inputs in enumerate(passes.inputs):
+      gradient, loss, extra = make(inputs)
+      losses.append(loss)
+      extras.append(extra)
+      if found is None:
+        target, found = gradient, self._first(gradient, coefficients)
+      else:
+        found = self._add(found, target, gradient, index, coefficients)
+      share = rows[index] / sum(rows)
+      moved = [m + share * (v - old) for m, v, old in zip(
+          moved, self._statistics, before)]
+      for variable, old in zip(self._statistics, before):
+        variable.assign(old)
+    for variable, change in zip(self._statistics, moved):
+      variable.assign_add(change)
+    assert found is not None  # There is a task.
+    extra = tf.nest.map_structure(lambda *x: tf.concat(x, axis=0), *extras)
+    return _Pass(tf.stack(losses), extra, found)
+
+  def _backward(self, tape: tf.GradientTape, loss: tf.Tensor,
+                slopes: tf.Tensor, connected: List[bool]) -> List[tf.Tensor]:
+    """Scaled gradient of sum(slopes * loss) where it is not None."""
+    found = tape.gradient(loss, self._variables,
+                          output_gradients=self._loss_scale * slopes)
+    connected[:] = [g is not None for g in found]
+    return [tf.convert_to_tensor(g) for g in found if g is not None]
+
+  def _first(self, target: List[tf.Tensor],
+             coefficients: tf.Tensor) -> _Measurement:
+    """The measurement that knows the target's gradient alone."""
+    tasks = coefficients.shape[0]
     compared = self._compared(target)
-    cosines = [gradients.cosine_similarity(compared, compared)]
-    norms = [gradients.global_norm(target)]
-    for index, loss in enumerate(each[1:], start=1):
-      task, _ = self._backward(tape, loss)
-      summed = [s + coefficients[index] * g for s, g in zip(summed, task)]
-      cosines.append(
-          gradients.cosine_similarity(compared, self._compared(task)))
-      norms.append(gradients.global_norm(task))
-    return (_Gradient(summed, tf.stack(cosines), tf.stack(norms)), connected)
+    return _Measurement(
+        [coefficients[0] * g for g in target],
+        tf.fill([tasks], gradients.cosine_similarity(compared, compared)),
+        tf.fill([tasks], gradients.global_norm(target)))
+
+  def _add(self, so_far: _Measurement, target: List[tf.Tensor],
+           task: List[tf.Tensor], index: tf.Tensor,
+           coefficients: tf.Tensor) -> _Measurement:
+    """Adds the gradient of the task of some index."""
+    here = tf.equal(tf.range(coefficients.shape[0]), index)
+    cosine = gradients.cosine_similarity(
+        self._compared(target), self._compared(task))
+    return _Measurement(
+        [s + coefficients[index] * g for s, g in zip(so_far.gradient, task)],
+        tf.where(here, cosine, so_far.cosine),
+        tf.where(here, gradients.global_norm(task), so_far.norm))
 
   def _compared(self, gradient: List[tf.Tensor]) -> List[tf.Tensor]:
     """A task's gradient as the cosine sees it."""

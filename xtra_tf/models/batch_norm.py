@@ -18,7 +18,8 @@ class BatchNorm(tf.keras.layers.Layer):
 
   where the running variance takes the batch's *unbiased* variance (divisor
   n - 1), as torch.nn.BatchNorm1d and BatchNorm2d do. Keras' own layer does so
-  for images only, and divides by n for flat inputs.
+  for images only, and divides by n for flat inputs. Statistics and arithmetic
+  are float32 for an input of bfloat16 too.
   """
 
   MOMENTUM = 0.9  # of the running statistics; torch writes it as 0.1
@@ -31,7 +32,7 @@ class BatchNorm(tf.keras.layers.Layer):
       channels: size C of the last axis.
       name: of the layer.
     """
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     with tf.name_scope(name):
       self.gamma = self.add_weight('gamma', [channels], initializer='ones')
       self.beta = self.add_weight('beta', [channels], initializer='zeros')
@@ -43,7 +44,7 @@ class BatchNorm(tf.keras.layers.Layer):
     """Normalises.
 
     Args:
-      x: <float32>[B, C] or [B, H, W, C].
+      x: <float32 or bfloat16>[B, C] or [B, H, W, C].
       training: batch statistics, and an update of the running ones.
 
     Returns:

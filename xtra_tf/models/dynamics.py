@@ -45,7 +45,7 @@ class Dynamics(tf.keras.layers.Layer):
       gradient_scale: factor of the gradient that arrives at a new latent.
       zero_initial_heads: whether prefix logits are 0 at first.
     """
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._num_actions = num_actions
     self._gradient_scale = gradient_scale
     channels = latent_shape[-1]
@@ -67,7 +67,7 @@ class Dynamics(tf.keras.layers.Layer):
     """Steps once.
 
     Args:
-      latent: <float32>[B, h, w, C].
+      latent: <float32 or bfloat16>[B, h, w, C], and so is the next one.
       lstm_hidden: <float32>[B, L].
       lstm_cell: <float32>[B, L].
       action: <int32 or float32>[B] of 0..A - 1; the network sees a plane of
@@ -77,7 +77,8 @@ class Dynamics(tf.keras.layers.Layer):
     Returns:
       A DynamicsOutput.
     """
-    x = tf.concat([latent, self._action_plane(latent, action)], axis=-1)
+    plane = tf.cast(self._action_plane(latent, action), latent.dtype)
+    x = tf.concat([latent, plane], axis=-1)
     x = tf.nn.relu(self.norm(self.conv(x), training=training) + latent)
     latent = self.block(x, training=training)
     # Before the branch: the losses of this step are scaled too, through

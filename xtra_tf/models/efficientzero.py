@@ -102,7 +102,8 @@ class EfficientZero(WorldModel):
       raise ValueError(f'{self.name} takes observations [B, '
                        f'{", ".join(map(str, expected))}], got '
                        f'{tuple(observation.shape)}.')
-    latent = self._latent(self.representation(observation, training=training))
+    latent = self._latent(self.representation(
+        self._compute(observation), training=training))
     rows = latent.shape[0]
     if rows is None:
       rows = tf.shape(latent)[0]
@@ -117,8 +118,9 @@ class EfficientZero(WorldModel):
     """See the base class; the state is an EfficientZeroState."""
     if self._head is not None:
       action = self._head.places(action)
-    step = self.dynamics(state.latent, state.lstm_hidden, state.lstm_cell,
-                         action, training=training)
+    step = self.dynamics(
+        self._compute(state.latent), state.lstm_hidden, state.lstm_cell, action,
+        training=training)
     state = EfficientZeroState(self._latent(step.latent), step.lstm_hidden,
                                step.lstm_cell)
     return self._output(state, step.prefix_logits,
@@ -134,18 +136,24 @@ class EfficientZero(WorldModel):
   def project(self, state: EfficientZeroState, with_head: bool,
               training: bool = False) -> tf.Tensor:
     """See the base class."""
-    return self.projection(state.latent, with_head=with_head,
+    return self.projection(self._compute(state.latent), with_head=with_head,
                            training=training)
 
+  def _compute(self, x: tf.Tensor) -> tf.Tensor:
+    """What a network takes, in the precision in which it computes."""
+    return tf.cast(x, self.config.compute_dtype)
+
   def _latent(self, latent: tf.Tensor) -> tf.Tensor:
+    # States are float32: search trees and losses are made of them.
+    latent = tf.cast(latent, tf.float32)
     if self.config.normalize_state:
       return layers.min_max_normalize(latent)
     return latent
 
   def _output(self, state: EfficientZeroState, reward_logits: tf.Tensor,
               reward: tf.Tensor, training: bool) -> ModelOutput:
-    policy_logits, value_logits = self.prediction(state.latent,
-                                                  training=training)
+    policy_logits, value_logits = self.prediction(
+        self._compute(state.latent), training=training)
     if self._head is not None:
       policy_logits = self._head.family_logits(policy_logits)
     return ModelOutput(

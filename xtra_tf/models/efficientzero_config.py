@@ -6,6 +6,8 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.models.representation import SHRINKAGES, latent_shape
 
+COMPUTE_DTYPES = ('float32', 'bfloat16')
+
 
 @dataclasses.dataclass(frozen=True)
 class EfficientZeroConfig:
@@ -40,6 +42,10 @@ class EfficientZeroConfig:
       statistics, which all steps share, fit none of them until the network has
       learned otherwise: in short trainings that is never.
     zero_initial_heads: whether value, prefix and policy logits start at 0.
+    compute_dtype: of convolutions and linear maps. `bfloat16`: half the memory
+      and, on accelerators and processors that know it, less time. Weights,
+      batch norm, the LSTM's gates and memory, states, last layers of the heads
+      and all that follows stay float32, and so do checkpoints.
   """
   observation_shape: Tuple[int, ...]
   num_actions: int = 18
@@ -59,6 +65,7 @@ class EfficientZeroConfig:
   state_gradient_scale: float = 0.5
   normalize_state: bool = False
   zero_initial_heads: bool = True
+  compute_dtype: str = 'float32'
 
   def __post_init__(self) -> None:
     """Refuses sizes that no network has.
@@ -75,6 +82,11 @@ class EfficientZeroConfig:
     for field in dataclasses.fields(self):
       if field.type in (int, Tuple[int, ...]):
         self._check_positive(field.name)
+    if self.compute_dtype not in COMPUTE_DTYPES:
+      raise UsageError(
+          f'`compute_dtype` is {self.compute_dtype!r}. '
+          f'{near_names(str(self.compute_dtype), COMPUTE_DTYPES)} float16 is '
+          'not offered: its gradients vanish without loss scaling.')
     rank = len(self.observation_shape)
     if rank not in (1, 3):
       raise UsageError('`observation_shape` must be (height, width, channels) '

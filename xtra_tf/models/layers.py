@@ -2,6 +2,9 @@
 
 Axes: B batch, H and W space, C channels, L units of the LSTM. All variables
 exist from the constructor on.
+
+Variables are float32. Convolutions and linear maps compute in the precision of
+what they are given, <float32 or bfloat16>, and so do not let Keras cast it.
 """
 
 from typing import Any, List, Optional, Sequence, Tuple
@@ -69,7 +72,7 @@ class Convolution(tf.keras.layers.Layer):
 
   def __init__(self, inputs: int, outputs: int, seeds: Seeds, name: str, *,
                size: int = 3, stride: int = 1, use_bias: bool = False):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._stride = stride
     # Stride 2 needs the border written out: 'SAME' would pad an even input at
     # the bottom and right only, and shift the picture by one pixel. As a pad
@@ -87,11 +90,14 @@ class Convolution(tf.keras.layers.Layer):
 
   def call(self, x: tf.Tensor) -> tf.Tensor:
     """Maps <float32>[B, H, W, inputs] to [B, H / stride, ..., outputs]."""
+    kernel = tf.cast(self.kernel, x.dtype)
     if self._pads:
-      y = tf.nn.conv2d(tf.pad(x, _BORDER), self.kernel, self._stride, 'VALID')
+      y = tf.nn.conv2d(tf.pad(x, _BORDER), kernel, self._stride, 'VALID')
     else:
-      y = tf.nn.conv2d(x, self.kernel, self._stride, 'SAME')
-    return y if self.bias is None else tf.nn.bias_add(y, self.bias)
+      y = tf.nn.conv2d(x, kernel, self._stride, 'SAME')
+    if self.bias is None:
+      return y
+    return tf.nn.bias_add(y, tf.cast(self.bias, x.dtype))
 
 
 class Linear(tf.keras.layers.Layer):
@@ -99,7 +105,7 @@ class Linear(tf.keras.layers.Layer):
 
   def __init__(self, inputs: int, outputs: int, seeds: Seeds, name: str, *,
                zero_initial: bool = False):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     def initializer() -> Any:
       return 'zeros' if zero_initial else torch_uniform(inputs, seeds)
     with tf.name_scope(name):
@@ -109,7 +115,8 @@ class Linear(tf.keras.layers.Layer):
 
   def call(self, x: tf.Tensor) -> tf.Tensor:
     """Maps <float32>[B, inputs] to [B, outputs]."""
-    return tf.nn.bias_add(tf.matmul(x, self.kernel), self.bias)
+    return tf.nn.bias_add(tf.matmul(x, tf.cast(self.kernel, x.dtype)),
+                          tf.cast(self.bias, x.dtype))
 
 
 class ResidualBlock(tf.keras.layers.Layer):
@@ -124,7 +131,7 @@ class ResidualBlock(tf.keras.layers.Layer):
 
   def __init__(self, inputs: int, outputs: int, seeds: Seeds, name: str, *,
                stride: int = 1):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     with tf.name_scope(name):
       self.conv_1 = Convolution(inputs, outputs, seeds, 'conv_1', stride=stride)
       self.norm_1 = BatchNorm(outputs, 'norm_1')
@@ -146,7 +153,7 @@ class ChannelReducer(tf.keras.layers.Layer):
 
   def __init__(self, latent_shape: Tuple[int, int, int], channels: int,
                seeds: Seeds, name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     height, width, inputs = latent_shape
     self.size = channels * height * width
     with tf.name_scope(name):
@@ -163,6 +170,8 @@ class ChannelReducer(tf.keras.layers.Layer):
 class Mlp(tf.keras.layers.Layer):
   """Linear - batch norm - relu for each hidden layer, then Linear.
 
+  The last layer is computed in float32 whatever the input is: what follows are
+  softmax, value transforms and cosines.
   Source: EfficientZero `config/atari/model.py` (mlp).
   """
 
@@ -176,7 +185,7 @@ class Mlp(tf.keras.layers.Layer):
       name: of the layer.
       zero_initial: whether the last layer starts at 0, and the output with it.
     """
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self.hidden, self.norms = [], []
     with tf.name_scope(name):
       for i, (inputs, outputs) in enumerate(zip(sizes[:-2], sizes[1:-1])):
@@ -186,10 +195,10 @@ class Mlp(tf.keras.layers.Layer):
                          zero_initial=zero_initial)
 
   def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Maps <float32>[B, sizes[0]] to [B, sizes[-1]]."""
+    """Maps [B, sizes[0]] to <float32>[B, sizes[-1]]."""
     for linear, norm in zip(self.hidden, self.norms):
       x = tf.nn.relu(norm(linear(x), training=training))
-    return self.last(x)
+    return self.last(tf.cast(x, tf.float32))
 
 
 class LstmCell(tf.keras.layers.Layer):
@@ -204,7 +213,7 @@ class LstmCell(tf.keras.layers.Layer):
   """
 
   def __init__(self, inputs: int, units: int, seeds: Seeds, name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     with tf.name_scope(name):
       def weight(weight_name: str, shape: List[int]) -> tf.Variable:
         return self.add_weight(weight_name, shape,
@@ -219,15 +228,18 @@ class LstmCell(tf.keras.layers.Layer):
     """Steps once.
 
     Args:
-      x: <float32>[B, inputs].
+      x: <float32 or bfloat16>[B, inputs].
       hidden: <float32>[B, L].
       cell: <float32>[B, L].
 
     Returns:
-      The new hidden and cell, <float32>[B, L] each.
+      The new hidden and cell, <float32>[B, L] each: gates and memory are
+      float32, whatever `x` is.
     """
-    gates = (tf.matmul(x, self.input_kernel)
-             + tf.matmul(hidden, self.recurrent_kernel)
+    mapped = (tf.matmul(x, tf.cast(self.input_kernel, x.dtype))
+              + tf.matmul(tf.cast(hidden, x.dtype),
+                          tf.cast(self.recurrent_kernel, x.dtype)))
+    gates = (tf.cast(mapped, tf.float32)
              + (self.input_bias + self.recurrent_bias))
     let_in, keep, candidate, let_out = tf.split(gates, 4, axis=-1)
     cell = (tf.sigmoid(keep) * cell

@@ -29,7 +29,7 @@ class Prediction(tf.keras.layers.Layer):
       name: of the layer.
       zero_initial_heads: whether all logits are 0 at first.
     """
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     channels = latent_shape[-1]
 
     def head(outputs: int, head_name: str

@@ -27,7 +27,7 @@ class Projection(tf.keras.layers.Layer):
       seeds: of the initial weights.
       name: of the layer.
     """
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     height, width, channels = latent_shape
     with tf.name_scope(name):
       self.projector = layers.Mlp(
@@ -50,4 +50,6 @@ class Projection(tf.keras.layers.Layer):
     x = layers.flatten_channels_first(latent)
     x = self.projector_norm(self.projector(x, training=training),
                             training=training)
-    return self.head(x, training=training) if with_head else x
+    # The projector's last layer gives float32.
+    return (self.head(tf.cast(x, latent.dtype), training=training)
+            if with_head else x)

@@ -11,14 +11,13 @@ from xtra_tf.models import layers
 from xtra_tf.models.batch_norm import BatchNorm
 from xtra_tf.models.initializers import Seeds
 
-
 # Factors by which a downsampling network may shrink each side of an image: the
 # stem and a block halve it once each, every pooling layer once more.
 SHRINKAGES = (4, 8, 16)
 
 
 class ImageRepresentation(tf.keras.layers.Layer):
-  """Residual network; with `downsample` the latent is `shrinkage` times smaller.
+  """Residual network; with `downsample` latents are `shrinkage` times smaller.
 
   Downsampling: stem of stride 2 and C // 2 channels, blocks, a block of stride
   2, blocks, pool, blocks, pool, blocks. A shrinkage of 8 leaves the second pool
@@ -31,7 +30,7 @@ class ImageRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_channels: int, channels: int, blocks: int,
                downsample: bool, shrinkage: int, seeds: Seeds, name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._downsample = downsample
     self._shrinkage = shrinkage
 
@@ -85,7 +84,7 @@ class VectorRepresentation(tf.keras.layers.Layer):
 
   def __init__(self, observation_size: int, channels: int, seeds: Seeds,
                name: str):
-    super().__init__(name=name)
+    super().__init__(name=name, autocast=False)
     self._channels = channels
     with tf.name_scope(name):
       self.linear_1 = layers.Linear(observation_size, channels, seeds,

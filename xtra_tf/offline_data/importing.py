@@ -8,6 +8,7 @@ last whole episode in it and ends with the same bytes as one that never stopped.
 """
 
 import abc
+import contextlib
 import dataclasses
 import os
 from typing import (

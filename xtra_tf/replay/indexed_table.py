@@ -74,7 +74,7 @@ class IndexedTable:
         self._items.append(rows)
       else:
         self._items[slot] = rows
-      self._index.set(np.array([slot]), np.array([weight]))
+      self._index.put(slot, weight)
       self._count += 1
 
   def sample(self, count: int, seed: Sequence[int]) -> Sample:

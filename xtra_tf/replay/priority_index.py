@@ -1,5 +1,7 @@
 """Draws numbered slots in proportion to their weights, each at most once."""
 
+import math
+
 import numpy as np
 
 _FIRST_CAPACITY = 1024
@@ -57,6 +59,26 @@ class PriorityIndex:
     while nodes[0] > 1:
       nodes = np.unique(nodes // 2)
       self._sums[nodes] = self._sums[2 * nodes] + self._sums[2 * nodes + 1]
+
+  def put(self, slot: int, weight: float) -> None:
+    """Changes one weight: `set` of a single slot, some ten times as fast.
+
+    Args:
+      slot: 0 or more.
+      weight: finite, 0 or more.
+
+    Raises:
+      ValueError: for another weight.
+    """
+    if not (math.isfinite(weight) and weight >= 0.):
+      raise ValueError(f'Weights must be finite and 0 or more, got {[weight]}.')
+    while slot >= self._leaves:
+      self._grow()
+    sums, node = self._sums, self._leaves + slot
+    sums[node] = weight
+    while node > 1:
+      node //= 2
+      sums[node] = sums[2 * node] + sums[2 * node + 1]
 
   def draw(self, count: int, random: np.random.Generator) -> np.ndarray:
     """Draws slots without replacement.

@@ -155,6 +155,8 @@ class Trainer:
       while self.step < self._schedule.updates:
         self._act()
         self._learn()
+      # The environment steps that the last update has earned.
+      self._act()
       self._flush()
       self.save()
 
@@ -220,7 +222,9 @@ class Trainer:
         step % interval == 0 and step < self._schedule.updates):
       self._metrics.write(
           step, self.env_steps, evaluate(step, self.env_steps))
-    if step % self._schedule.save_interval == 0:
+    # The last save is made when all environment steps have been taken.
+    if step % self._schedule.save_interval == 0 and (
+        step < self._schedule.updates):
       self._flush()
       self.save()
     self._progress.update(step, **self._fields())

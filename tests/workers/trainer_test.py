@@ -1,0 +1,101 @@
+"""The order of acting, learning and saving, with parts that only count."""
+
+import contextlib
+
+from absl.testing import parameterized
+import numpy as np
+import tensorflow as tf
+from tf_agents.agents import tf_agent
+
+from xtra_tf.types import LossParts, TrainingMetrics
+from xtra_tf.workers.trainer import Trainer, TrainingSchedule
+
+
+class CountingLearner:
+  """Counts steps."""
+
+  def __init__(self, events):
+    self.train_step = tf.Variable(0, dtype=tf.int64)
+    self._events = events
+
+  def run(self, iterations):
+    self.train_step.assign_add(iterations)
+    self._events.append('learn')
+    one = tf.ones([1])
+    return tf_agent.LossInfo(tf.constant(1.), TrainingMetrics(
+        parts=LossParts(one, one, one, one), task=tf.zeros([1], tf.int32),
+        priority=one, task_loss=one, gradient_norm=tf.constant(1.),
+        learning_rate=tf.constant(1.), cosine=one * np.nan,
+        task_gradient_norm=one * np.nan, finite=tf.constant(True)))
+
+  def save(self):
+    self._events.append('save')
+
+
+class CountingCollector:
+  """Counts environment steps, two at a time."""
+  recent_return = None
+
+  def __init__(self, events):
+    self.env_steps = 0
+    self._events = events
+
+  def collect(self, iterations):
+    self.env_steps += 2 * iterations
+    self._events.append('act')
+    return []
+
+  def flush(self):
+    self._events.append('flush')
+
+  def take_search_means(self):
+    return {}
+
+
+class Checkpoints:
+  """Remembers what the manifests say."""
+  directory = '/nowhere'
+
+  def __init__(self):
+    self.committed = []
+
+  def latest(self):
+    return None
+
+  def commit(self, step, env_steps, state):
+    self.committed.append((step, env_steps))
+
+
+class Progress(contextlib.nullcontext):
+
+  def update(self, step, **fields):
+    pass
+
+
+class Metrics:
+
+  def write(self, step, env_steps, scalars):
+    pass
+
+
+class TrainerTest(parameterized.TestCase, tf.test.TestCase):
+
+  @parameterized.parameters(1, 2, 3)
+  def test_last_update_earns_environment_steps_too(self, save_interval):
+    events, checkpoints = [], Checkpoints()
+    schedule = TrainingSchedule(
+        updates=2, env_steps=12, updates_per_env_step=0.5, start_env_steps=8,
+        save_interval=save_interval)
+    Trainer(CountingLearner(events), schedule, checkpoints, Metrics(),
+            Progress(), ['task'], collector=CountingCollector(events)).run()
+    saves = ['flush', 'save'] if save_interval == 1 else []
+    self.assertEqual(events, ['act'] * 4 + ['learn', *saves, 'act', 'learn',
+                                            'act', 'flush', 'save'])
+    # The last manifest has them, and there is one of that step only.
+    self.assertEqual(checkpoints.committed[-1], (2, 12))
+    self.assertLen({step for step, _ in checkpoints.committed},
+                   len(checkpoints.committed))
+
+
+if __name__ == '__main__':
+  tf.test.main()
