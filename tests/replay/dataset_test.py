@@ -219,6 +219,12 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
     with self.assertRaisesRegex(UsageError, 'one number >= 0 per table'):
       self.dataset(quotas)
 
+  def test_weights_for_a_task_without_a_table(self):
+    for count in (2, 4):
+      with self.assertRaisesRegex(
+          UsageError, f'weights for {count} tasks and tables of 3'):
+        self.dataset(task_weights=tf.Variable([1.] * count))
+
   def test_missing_table(self):
     with self.assertRaisesRegex(UsageError, "no table 'Alian'.*Alien"):
       make_dataset(self.server.address, ['Alian'], [2], WINDOW,

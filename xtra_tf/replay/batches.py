@@ -79,10 +79,20 @@ class Extras(NamedTuple):
   measuring: Optional[tf.Variable] = None  # <bool>[]; never if left out
 
   def check(self, num_tables: int) -> None:
-    """Raises ValueError unless there is one mask a table."""
+    """Refuses what is not told of each table and of no other.
+
+    Raises:
+      ValueError: too few or too many masks of legal actions.
+      UsageError: too few or too many task weights.
+    """
     if len(self.legal_masks) != num_tables:
       raise ValueError(f'Expected {num_tables} masks of legal actions, got '
                        f'{len(self.legal_masks)}.')
+    weights = self.task_weights
+    if weights is not None and weights.shape[0] != num_tables:
+      raise UsageError(f'There are weights for {weights.shape[0]} tasks and '
+                       f'tables of {num_tables}. Expected a weight for each '
+                       'table and for no other task.')
 
 
 class SampledWindows(NamedTuple):
