@@ -6,7 +6,7 @@ import gin
 import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError, UsageError
-from xtra_tf.experiments import configuration, offline_server, roles
+from xtra_tf.experiments import configuration, offline_server, roles, teacher_targets
 from xtra_tf.replay import SharedRecord, SharedServer, SharedTable
 
 COLUMNS = ('search', 'root_value', 'bootstrap_value')
@@ -21,7 +21,11 @@ class OfflineServerTest(tf.test.TestCase):
     replay = self.parts.stages['finetune'].replay
     self.record = SharedRecord(
         roles.window_spec(self.parts.target, replay, self.parts.planner), 0,
-        {task.name: SharedTable(task.fingerprint(), COLUMNS, 3, 3, 1, 3)
+        self.parts.planner.discount,
+        {task.name: SharedTable(
+            task.fingerprint(), COLUMNS, 3, 3, 1, 3, 'd0', 't0',
+            {'data': 'd0', 'teacher_weights': 'w0', 'seed': 3,
+             **teacher_targets.conditions_of(self.parts)})
          for task in self.parts.sources})
 
   def resolve(self, *bindings):
@@ -62,9 +66,59 @@ class OfflineServerTest(tf.test.TestCase):
     self.refuse('tiny:cross: expected a table, found those of tiny:collect',
                 tables=tables)
 
+  def test_discount(self):
+    self.refuse(r'discount: expected 0.\d+, found 0.5', discount=.5)
+
+  def test_every_field_of_a_task_is_compared(self):
+    for field, value in self.record.tables['tiny:cross'].task.items():
+      if field != 'name':
+        with self.subTest(field):
+          task = {**self.record.tables['tiny:cross'].task, field: 'other'}
+          self.refuse(f'tiny:cross.{field}: expected .*, found .other.',
+                      tables=self.tables(task=task))
+      self.assertIsNotNone(value, field)
+
+  def test_every_condition_of_a_teacher_is_compared(self):
+    teacher = self.record.tables['tiny:cross'].teacher
+    for group, field in (
+        ('', 'noise_fraction'), ('search', 'discount'),
+        ('search', 'num_simulations'), ('training', 'unroll_steps'),
+        ('training', 'td_steps'), ('training', 'support')):
+      with self.subTest(field):
+        changed = ({**teacher, group: {**teacher[group], field: 77}} if group
+                   else {**teacher, field: 77})
+        name = f'{group}.{field}' if group else field
+        self.refuse(f'tiny:cross, its targets: {name}: expected .*, found 77',
+                    tables=self.tables(teacher=changed))
+
+  def test_targets_of_other_data_than_are_served(self):
+    self.refuse("tiny:cross, its targets: data: expected 'd1', found 'd0'",
+                tables=self.tables(data='d1'))
+
+  def test_targets_that_say_nothing_are_warned_of(self):
+    record = dataclasses.replace(self.record, tables=self.tables(teacher={}))
+    with self.assertLogs('absl', 'WARNING') as logged:
+      self.check(record)
+    self.assertIn('host:1, tiny:cross does not say its data, noise_fraction',
+                  logged.output[0])
+
+  def test_columns_of_the_data_themselves(self):
+    self.check(dataclasses.replace(
+        self.record, tables=self.tables(targets='', teacher={})))
+
+  def test_facts_say_which_data(self):
+    server = SharedServer('host:1', self.record, 1.)
+    facts = offline_server.facts(self.parts, server)
+    self.assertEqual(facts, {
+        f'offline:{task}:{name}': value
+        for task in ('tiny:collect', 'tiny:cross') for name, value in (
+            ('data', 'd0'), ('targets', 't0'), ('teacher', 'w0'))})
+    self.assertEqual(
+        offline_server.facts_in({'flag:seed': '0', **facts}), facts)
+
   def test_other_actions(self):
     task = {**self.record.tables['tiny:cross'].task, 'legal_actions': [0]}
-    self.refuse(r'tiny:cross: legal_actions: expected .*, found \[0\]',
+    self.refuse(r'tiny:cross.legal_actions: expected .*, found \[0\]',
                 tables=self.tables(task=task))
 
   def test_no_targets(self):

@@ -61,6 +61,9 @@ class SharedReplayTest(parameterized.TestCase, tf.test.TestCase):
     record = read_record(client, probe(client))
     self.assertEqual(record, sets.record)
     self.assertEqual(record.tables['tiny:collect'].env_steps, 21)
+    self.assertEqual(record.tables['tiny:cross'].data,
+                     sets.logs['tiny:cross'].digest())
+    self.assertGreater(record.discount, .9)
     self.assertEqual(record.tables['tiny:cross'].columns,
                      ('search', 'root_value', 'bootstrap_value'))
     port = server.port

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
-from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.errors import DataFileError, IncompatibleDataError
 from xtra_tf.experiments import configuration, roles, teacher_targets
 from xtra_tf.models.registry import build_world_model
 from xtra_tf.runs import StageDirectory, read_incidents
@@ -136,12 +136,83 @@ class TeacherTargetsTest(tf.test.TestCase):
     path = os.path.join(self.stage.folder('targets'), 'dataset.json')
     with open(path, encoding='utf-8') as file:
       header = json.load(file)
-    header['provenance'] = {'teacher': 'teacher/tiny:collect', 'seed': 0}
+    header['provenance'] = {'teacher': 'teacher', 'seed': 0}
     with open(path, 'w', encoding='utf-8') as file:
       json.dump(header, file)
     with self.assertLogs('absl', 'WARNING') as logged:
       self._laid_over()
+    self.assertIn('does not say its teacher_step, teacher_weights, data, ',
+                  logged.output[0])
     self.assertIn('of an earlier version', logged.output[0])
+
+  def _replayed(self, **changes):
+    stage = self.parts.stages['teacher']
+    changed = dataclasses.replace(
+        stage, replay=dataclasses.replace(stage.replay, **changes))
+    return dataclasses.replace(
+        self.parts, stages={**self.parts.stages, 'teacher': changed})
+
+  def test_each_setting_of_a_teacher_is_named(self):
+    config = {**self.parts.description['config'], 'support': 7}
+    for parts, message in (
+        (self._replayed(unroll_steps=3), 'training.unroll_steps: expected 3, '
+                                         'found 5'),
+        (self._replayed(td_steps=2), 'training.td_steps: expected 2, found 5'),
+        (dataclasses.replace(self.parts, planner=dataclasses.replace(
+            self.parts.planner, discount=.5)),
+         r'search.discount: expected 0.5, found 0.9\d+'),
+        (dataclasses.replace(self.parts, description={
+            **self.parts.description, 'config': config}),
+         r'training.support: expected 7, found \d+')):
+      with self.subTest(message):
+        with self.assertRaisesRegex(IncompatibleDataError, message):
+          self._laid_over(parts)
+
+  def test_a_killed_pass_goes_on_where_it_was(self):
+    shutil.rmtree(self.stage.folder('targets'))
+    calls = []
+
+    def die(teacher_pass, frames):
+      calls.append(len(frames))
+      if len(calls) == 4:  # in the second of two episodes
+        raise KeyboardInterrupt
+      return original(teacher_pass, frames)
+
+    original = TeacherPass._search
+    with mock.patch.object(TeacherPass, '_search', autospec=True,
+                           side_effect=die):
+      with self.assertRaises(KeyboardInterrupt):
+        self._store()
+    with self.assertRaisesRegex(DataFileError, 'expected 2 episodes'):
+      self._laid_over()  # a part of a pass is no teacher's word
+    with mock.patch.object(TeacherPass, '_search', autospec=True,
+                           side_effect=original) as search:
+      self.assertEqual(self._store(), self.result)
+    self.assertEqual(search.call_count, 2)  # the first episode is there
+    for made, again in zip(
+        EpisodeLog(os.path.join(self.made, 'targets')).episodes(),
+        EpisodeLog(self.stage.folder('targets')).episodes()):
+      self.assertAllEqual(made.search, again.search)
+      self.assertAllEqual(made.root_value, again.root_value)
+
+  def _served(self, log=None, **changes):
+    conditions = {**teacher_targets.conditions_of(self.parts), **changes}
+    return teacher_targets.served(
+        log or self.log, self.stage.folder('targets'), conditions)
+
+  def test_what_is_served_is_checked_by_the_server(self):
+    self.assertIn('bootstrap_value', self._served().columns)
+    with self.assertRaisesRegex(IncompatibleDataError,
+                                'noise_fraction: expected 0.5, found 0.25'):
+      self._served(noise_fraction=.5)
+    other = _write_data(self.create_tempdir().full_path, self.task, seed=1)
+    with self.assertRaisesRegex(IncompatibleDataError, 'stale. data: expected'):
+      self._served(other)
+    self._save(self.stage.path, seed=1)  # the teacher was trained again
+    with self.assertRaisesRegex(IncompatibleDataError, 'teacher_weights: exp'):
+      self._served()
+    shutil.rmtree(os.path.join(self.stage.path, 'train'))  # copied without it
+    self._served()
 
 
 if __name__ == '__main__':

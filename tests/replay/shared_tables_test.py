@@ -43,9 +43,9 @@ def fill(writer):
 
 
 def record():
-  return SharedRecord(WINDOW, 0, {'b': SharedTable(
+  return SharedRecord(WINDOW, 0, .9, {'b': SharedTable(
       task={}, columns=(), items=STEPS, steps=STEPS, episodes=1,
-      env_steps=STEPS)})
+      env_steps=STEPS, data='d0')})
 
 
 def serve(port=None, ready=True):
@@ -145,4 +145,4 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
         next(batches)
     self.assertLess(time.monotonic() - begun, 60)
     self.assertRegex(str(tables.failure),
-                     f'localhost:{port} does not answer, for 5 s')
+                     f'localhost:{port} does not answer, for \\d+ s')

@@ -99,6 +99,11 @@ class EpisodeLog:
     return self.header.task
 
   @property
+  def overlay(self) -> Optional['EpisodeLog']:
+    """The log that is laid over this one, if any."""
+    return self._overlay
+
+  @property
   def columns(self) -> Tuple[str, ...]:
     """Which of `schema.OPTIONAL_COLUMNS` the episodes have."""
     overlaid = self._overlay.header.columns if self._overlay else ()

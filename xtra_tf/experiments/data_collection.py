@@ -35,7 +35,7 @@ from xtra_tf.experiments.checkpoint_evaluation import (
   with_task_macros,
 )
 from xtra_tf.policies import PlanningPolicy
-from xtra_tf.runs import RunLock
+from xtra_tf.runs import RunLock, differences
 from xtra_tf.tasks import TaskSpec, get_task
 from xtra_tf.workers import Collector
 
@@ -278,7 +278,7 @@ class DataCollection:
     found = read_header(output).provenance
     lasting = {name: value for name, value in self.provenance.items()
                if name not in _OF_A_SESSION}
-    phrases = data_provenance.differences(lasting, found)
+    phrases = differences(lasting, found)
     if phrases:
       raise SettingsChangedError(
           f'The episodes in {output} were collected otherwise. '

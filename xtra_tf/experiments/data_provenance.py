@@ -5,7 +5,7 @@ No absolute paths, host names or user names: data travel.
 
 import dataclasses
 import hashlib
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional
 
 from xtra_tf.environments.atari import rom_md5
 from xtra_tf.experiments.checkpoint_evaluation import CheckpointPlayer
@@ -76,31 +76,3 @@ def value_at(provenance: Mapping[str, Any], *path: str) -> Optional[Any]:
       return None
     found = found.get(name)
   return found
-
-
-def differences(expected: Mapping[str, Any],
-                found: Mapping[str, Any]) -> List[str]:
-  """Where one provenance is not what it should be.
-
-  Args:
-    expected: what must agree; other fields of `found` may be anything.
-    found: as read from a header.
-
-  Returns:
-    One phrase for each field that differs, with both values.
-  """
-  other = _flat(found)
-  return [f'{name}: expected {value!r}, found {other.get(name)!r}'
-          for name, value in _flat(expected).items()
-          if other.get(name) != value]
-
-
-def _flat(nested: Mapping[str, Any], prefix: str = '') -> Dict[str, Any]:
-  """{'a.b': value} for {'a': {'b': value}}."""
-  flat: Dict[str, Any] = {}
-  for name, value in nested.items():
-    if isinstance(value, Mapping):
-      flat.update(_flat(value, f'{prefix}{name}.'))
-    else:
-      flat[f'{prefix}{name}'] = value
-  return flat

@@ -88,8 +88,6 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
   settings.update({f'flag:from_run:{name}': stage['digest']
                    for name, stage in taken.items()})
-  if offline_address is not None:
-    settings['flag:offline_address'] = offline_address
   report = finished_report(directory, settings)
   if report is not None:
     Console().print(f'This run is finished: {directory.path}', soft_wrap=True,
@@ -97,6 +95,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     return report
   run = run._replace(shared=_shared_server(
       parts, chosen, offline_address, offline_timeout))
+  settings.update(_offline_facts(run, chosen))
   with RunLock(directory):
     directory.begin(settings, seed=seed, command=command_line(),
                     accept_changes=accept_config_change)
@@ -133,13 +132,23 @@ def _shared_server(parts: roles.RunParts, chosen: Sequence[str],
   return server
 
 
+def _offline_facts(run: StageRun, chosen: Sequence[str]) -> Mapping[str, str]:
+  """Which data a server has; as before if no chosen stage reads them."""
+  if run.shared is not None:
+    return offline_server.facts(run.parts, run.shared)
+  if (set(chosen) & set(offline_server.READERS)
+      or not os.path.isfile(run.directory.run_json)):
+    return {}
+  return offline_server.facts_in(run.directory.record['settings'])
+
+
 def finished_report(directory: RunDirectory,
                     settings: Mapping[str, str]) -> Optional[str]:
   """Path of the report of a run that is finished with these very settings.
 
   Args:
     directory: of the run.
-    settings: as asked for now.
+    settings: as asked for now; a server's data are not among them.
 
   Returns:
     None if there is anything left to do, or settings differ.
@@ -148,8 +157,10 @@ def finished_report(directory: RunDirectory,
   if not os.path.isfile(directory.run_json) or not os.path.isfile(page):
     return None
   record = directory.record
-  if record['state'] != 'done' or compare_settings(
-      record['settings'], settings):
+  own = dict(record['settings'])
+  for name in offline_server.facts_in(own):  # nobody has asked a server yet
+    del own[name]
+  if record['state'] != 'done' or compare_settings(own, settings):
     return None
   return page
 

@@ -1,17 +1,24 @@
 """Whether a server of shared tables serves what a run would sample."""
 
 import dataclasses
-from typing import Any, Dict, List, Sequence
+from typing import Dict, List, Mapping, Sequence
 
 from xtra_tf.errors import IncompatibleDataError, UsageError
-from xtra_tf.experiments import data_columns, roles
+from xtra_tf.experiments import (
+  configuration,
+  data_columns,
+  roles,
+  teacher_targets,
+)
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.replay import SharedServer
+from xtra_tf.runs import differences
 from xtra_tf.tasks import TaskSpec
 
 # The stages that take offline rows, and those that make what they take.
 READERS = ('student', 'finetune')
 MAKERS = ('data', 'teacher')
+_FACT = 'offline:'
 
 
 def chosen_stages(only: Sequence[str]) -> Sequence[str]:
@@ -43,7 +50,9 @@ def check(parts: RunParts, server: SharedServer) -> None:
     IncompatibleDataError: a task, setting or column differs; each is named
       with what was expected and found.
   """
-  differences: List[str] = []
+  record, found = server.record, differences(
+      {'discount': configuration.discount_of(parts.planner)},
+      {'discount': server.record.discount})
   for name in READERS:
     replay = parts.stages[name].replay
     if not replay.with_replacement:
@@ -52,17 +61,17 @@ def check(parts: RunParts, server: SharedServer) -> None:
           'windows are then drawn by an index in this process. Expected True '
           'with --offline_address.')
     window = roles.window_spec(parts.target, replay, parts.planner)
-    differences += _differences(
-        f'{name}: ', {**dataclasses.asdict(window),
-                      'block_length': replay.block_length},
-        {**dataclasses.asdict(server.record.window),
-         'block_length': server.record.block_length})
+    found += differences(
+        {name: {**dataclasses.asdict(window),
+                'block_length': replay.block_length}},
+        {name: {**dataclasses.asdict(record.window),
+                'block_length': record.block_length}}, either=True)
   for task in parts.sources:
-    differences += _task_differences(parts, server, task)
-  if differences:
+    found += _task_differences(parts, server, task)
+  if found:
     raise IncompatibleDataError(
         f'The offline tables of {server.address} do not fit this run. '
-        + '; '.join(dict.fromkeys(differences)) + '. Start the server with '
+        + '; '.join(dict.fromkeys(found)) + '. Start the server with '
         "this run's gin files, or the run with the server's.")
 
 
@@ -73,7 +82,13 @@ def _task_differences(parts: RunParts, server: SharedServer,
   if table is None:
     served = ', '.join(server.record.tables)
     return [f'{task.name}: expected a table, found those of {served}']
-  found = _differences(f'{task.name}: ', task.fingerprint(), table.task)
+  found = differences({task.name: task.fingerprint()},
+                      {task.name: table.task}, either=True)
+  if table.targets:
+    expected = {'data': table.data, **teacher_targets.conditions_of(parts)}
+    found += [f'{task.name}, its targets: {phrase}' for phrase in
+              teacher_targets.stale_fields(
+                  f'{server.address}, {task.name}', expected, table.teacher)]
   for name in READERS:
     needed = data_columns.stored(parts.stages[name].targets)
     if not set(needed) <= set(table.columns):
@@ -84,9 +99,23 @@ def _task_differences(parts: RunParts, server: SharedServer,
   return found
 
 
-def _differences(prefix: str, expected: Dict[str, Any], found: Dict[str, Any]
-                 ) -> List[str]:
-  """A text for each field in which two descriptions differ."""
-  return [f'{prefix}{field}: expected {expected.get(field)!r}, found '
-          f'{found.get(field)!r}' for field in sorted({*expected, *found})
-          if expected.get(field) != found.get(field)]
+def facts(parts: RunParts, server: SharedServer) -> Dict[str, str]:
+  """Settings of a run that say which data a server has, wherever it is.
+
+  A run that is gone on with is refused if they have changed, like all settings.
+  """
+  named = {}
+  for task in parts.sources:
+    table = server.record.tables[task.name]
+    named[f'{_FACT}{task.name}:data'] = table.data
+    if table.targets:
+      named[f'{_FACT}{task.name}:targets'] = table.targets
+      named[f'{_FACT}{task.name}:teacher'] = str(
+          table.teacher.get('teacher_weights', 'not named'))
+  return named
+
+
+def facts_in(settings: Mapping[str, str]) -> Dict[str, str]:
+  """Those of a run's settings that `facts` gave."""
+  return {name: value for name, value in settings.items()
+          if name.startswith(_FACT)}

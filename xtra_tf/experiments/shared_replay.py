@@ -5,13 +5,27 @@ the server starts it again, and every item is back. Until a table is full again
 it is not sampled, so that nobody learns from a part of it in the meantime.
 """
 
-from typing import Callable, Dict, Mapping, NamedTuple, Optional, Sequence
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Sequence,
+)
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import DataFileError, UsageError
-from xtra_tf.experiments import configuration, offline_server, roles
+from xtra_tf.experiments import (
+  configuration,
+  offline_server,
+  roles,
+  teacher_targets,
+)
 from xtra_tf.experiments.settings import ReplaySettings
 from xtra_tf.offline_data import LogStream, check_memory, load_log
+from xtra_tf.planning.planner import Planner
 from xtra_tf.replay import (
   ReplayServer,
   ReplayWriter,
@@ -67,9 +81,9 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
   configuration.parse(gin_files, gin_bindings)
   specs = _specs(task_data)
   replay = _replay_settings()
-  window = roles.window_spec(
-      next(iter(specs.values())), replay,
-      configuration.resolve(configuration.MctsPlanner))
+  planner = configuration.resolve(configuration.MctsPlanner)
+  window = roles.window_spec(next(iter(specs.values())), replay, planner)
+  conditions = _conditions(next(iter(specs.values())), planner)
   logs = {}
   for name, folder in task_data.items():
     log = EpisodeLog(folder, expected_task=specs[name])
@@ -78,11 +92,12 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
           folder, 'the log holds no observations.' if log.header.overlay else
           'the log holds no step.', hint='Expected at least one episode.')
     if name in task_targets:
-      log = log.with_overlay(task_targets[name])
+      log = teacher_targets.served(log, task_targets[name], conditions)
     logs[name] = log
   need = check_memory(logs, replay.max_size)
   return SharedSets(logs, SharedRecord(
       window=window, block_length=replay.block_length,
+      discount=configuration.discount_of(planner),
       tables={name: _describe(specs[name], log, replay.max_size)
               for name, log in logs.items()}), str(need))
 
@@ -111,11 +126,24 @@ def _replay_settings() -> ReplaySettings:
   return finetune
 
 
+def _conditions(task: TaskSpec, planner: Planner) -> Dict[str, Any]:
+  """What a teacher's targets must have been made with."""
+  model = configuration.resolve(
+      configuration.EfficientZeroConfig,
+      observation_shape=roles.stacked_shape(task), num_actions=task.num_actions)
+  return teacher_targets.conditions(
+      planner, configuration.resolve(configuration.TeacherPassSettings),
+      configuration.resolve(configuration.ReplaySettings, 'teacher'),
+      model.support)
+
+
 def _describe(task: TaskSpec, log: EpisodeLog, max_size: int) -> SharedTable:
   return SharedTable(
       task=task.fingerprint(), columns=log.columns,
       items=min(log.num_steps, max_size), steps=log.num_steps,
-      episodes=log.num_episodes, env_steps=log.env_steps)
+      episodes=log.num_episodes, env_steps=log.env_steps, data=log.digest(),
+      targets=log.overlay.digest() if log.overlay else '',
+      teacher=dict(log.overlay.header.provenance) if log.overlay else {})
 
 
 class SharedReplay:

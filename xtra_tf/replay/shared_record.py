@@ -7,7 +7,6 @@ table full.
 """
 
 import dataclasses
-import hashlib
 import json
 from typing import Any, Dict, List, Tuple
 
@@ -16,12 +15,14 @@ import reverb
 import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.replay.probing import check_signature
+from xtra_tf.replay.probing import TIMEOUT_SECONDS, check_signature
+from xtra_tf.replay.waiting import BoundedIterator
 from xtra_tf.replay.window import WindowSpec
+from xtra_tf.runs import differences
 
 # No task has such a name: there is no family `offline`.
 RECORD_TABLE = 'offline:settings'
-_FORMAT = 1
+_FORMAT = 2
 _MAX_BYTES = 2**20  # of a record; it comes from the network
 
 
@@ -38,6 +39,11 @@ class SharedTable:
       they stream through the table.
     episodes: in the data.
     env_steps: environment steps that were played for them.
+    data: SHA-256 over the data's index and checksums, see `EpisodeLog.digest`.
+    targets: the same of a teacher's targets that are laid over the data; empty
+      where the data have columns of their own.
+    teacher: which teacher, data and settings these were made with, as their
+      header says it.
   """
   task: Dict[str, Any]
   columns: Tuple[str, ...]
@@ -45,10 +51,17 @@ class SharedTable:
   steps: int
   episodes: int
   env_steps: int
+  data: str
+  targets: str = ''
+  teacher: Dict[str, Any] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self) -> None:
     object.__setattr__(self, 'columns', tuple(self.columns))
     counts = (self.items, self.steps, self.episodes, self.env_steps)
+    if not isinstance(self.teacher, dict) or not all(
+        isinstance(digest, str) for digest in (self.data, self.targets)):
+      raise ValueError('expected a teacher and two digests, found '
+                       f'{(self.teacher, self.data, self.targets)}')
     if not isinstance(self.task, dict) or not all(
         type(count) is int and 0 <= count < 2**62 for count in counts):
       raise ValueError(f'expected a task and four counts, found {counts}')
@@ -68,10 +81,12 @@ class SharedRecord:
   Attributes:
     window: the items of all tables.
     block_length: see SegmentWriter.
+    discount: per agent step, of values and bootstrap values.
     tables: {task: table}.
   """
   window: WindowSpec
   block_length: int
+  discount: float
   tables: Dict[str, SharedTable]
 
   def to_bytes(self) -> bytes:
@@ -103,6 +118,7 @@ class SharedRecord:
       return cls(
           window=WindowSpec(**window),
           block_length=int(found.pop('block_length')),
+          discount=float(found.pop('discount')),
           tables={str(name): SharedTable(**table)
                   for name, table in found.pop('tables').items()})
     except (ValueError, TypeError, KeyError, AttributeError,
@@ -113,9 +129,10 @@ class SharedRecord:
           'launchers.replay_server of the same version of xtra_tf writes them.'
           ) from error
 
-  def digest(self) -> str:
-    """SHA-256 of the record."""
-    return hashlib.sha256(self.to_bytes()).hexdigest()
+  def differences(self, found: 'SharedRecord') -> List[str]:
+    """One phrase for each field in which another record differs from this."""
+    return differences(json.loads(self.to_bytes()),
+                       json.loads(found.to_bytes()), either=True)
 
 
 def record_table() -> reverb.Table:
@@ -140,12 +157,14 @@ def read_record(client: reverb.Client, tables: Dict[str, Any]) -> SharedRecord:
     tables: its tables, as `probe` gives them; the record's holds one item.
 
   Raises:
+    UnreachableError: the server does not send it.
     IncompatibleDataError: it is not readable, a table that it names is not
       there, holds other windows or is not sampled uniformly.
   """
-  [sample] = next(iter(client.sample(RECORD_TABLE, 1, emit_timesteps=False))
-                  ).data
   address = client.server_address
+  # A server that dies now would be waited for without end.
+  [sample] = next(BoundedIterator(iter(client.sample(
+      RECORD_TABLE, 1, emit_timesteps=False)), address, TIMEOUT_SECONDS)).data
   record = SharedRecord.from_bytes(
       np.asarray(sample, np.uint8).tobytes(), address)
   for name in record.tables:

@@ -16,7 +16,12 @@ from absl import logging
 import reverb
 import tensorflow as tf
 
-from xtra_tf.errors import UnreachableError, UsageError
+from xtra_tf.errors import (
+  IncompatibleDataError,
+  UnreachableError,
+  UsageError,
+  UserError,
+)
 from xtra_tf.replay.batches import Composition, Extras
 from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.priorities import update_priorities
@@ -43,6 +48,7 @@ class SharedServer(NamedTuple):
   address: str
   record: SharedRecord
   timeout_seconds: float  # how long it may be gone
+  say: Callable[[str], None] = logging.info  # told what is waited for
 
 
 def connect(address: str, timeout_seconds: float,
@@ -77,7 +83,7 @@ def connect(address: str, timeout_seconds: float,
             f'{", ".join(sorted(tables))}. Expected a launchers.replay_server.')
       if tables[RECORD_TABLE].current_size:
         return SharedServer(address, read_record(client, tables),
-                            timeout_seconds)
+                            timeout_seconds, say)
       state = 'is still loading its data'
     except UnreachableError:
       state = 'does not answer'
@@ -117,10 +123,10 @@ class SharedTables(ReplayTables):
     self._own = ReverbTables(own, window, block_length) if own else None
     self._shared = server
     self._stopped = threading.Event()
-    self._failure: Optional[UnreachableError] = None
+    self._failure: Optional[UserError] = None
 
   @property
-  def failure(self) -> Optional[UnreachableError]:
+  def failure(self) -> Optional[UserError]:
     """See the base class."""
     return self._failure
 
@@ -135,9 +141,9 @@ class SharedTables(ReplayTables):
     return self._need_own().writer(name, max_priority)
 
   def sizes(self) -> Dict[str, int]:
-    """See the base class."""
-    found = {name: info.current_size for name, info in
-             probe(reverb.Client(self._shared.address)).items()}
+    """See the base class; a shared table is full whenever it is sampled."""
+    found = {name: table.items
+             for name, table in self._shared.record.tables.items()}
     if self._own is not None:
       found.update(self._own.sizes())
     return {name: found[name] for name in self.names}
@@ -150,8 +156,18 @@ class SharedTables(ReplayTables):
 
   def dataset(self, composition: Composition, extras: Extras,
               first_batch: int) -> tf.data.Dataset:
-    """See the base class."""
+    """See the base class; waits for a shared server that is gone.
+
+    Raises:
+      UnreachableError: it does not come back.
+      IncompatibleDataError: it came back with other data or settings.
+    """
     del first_batch  # Reverb draws by the clock.
+    shared = self._shared
+    again = connect(shared.address, shared.timeout_seconds, shared.say)
+    found = '; '.join(shared.record.differences(again.record))
+    if found:
+      raise _other_data(shared.address, found)
     return make_dataset(
         [self._address(name) for name in self.names], self.names,
         composition.quotas, self._window, mixed=composition.mixed,
@@ -209,77 +225,97 @@ class SharedTables(ReplayTables):
 
   def _patiently(self, name: str, batches: Iterator[Any]) -> Iterator[Any]:
     waited = BoundedIterator(batches, self._shared.address, _POLL_SECONDS)
-    patience = _Patience(self._shared, name)
     while not self._stopped.is_set():
-      try:
-        batch = next(waited)
-      except StopIteration:
-        return
-      except UnreachableError:
+      patience = _Patience(self._shared, name)
+      batch = None
+      while batch is None and not self._stopped.is_set():
         try:
-          patience.check()
-        except UnreachableError as error:
-          self._failure = error  # TensorFlow hands on a text at best.
-          raise
-        continue
-      patience.reset()
+          batch = next(waited)
+        except StopIteration:
+          return
+        except UnreachableError:
+          try:
+            patience.check()
+          except UserError as error:
+            self._failure = error  # TensorFlow hands on a text at best.
+            raise
+      patience.end()
       yield batch
 
 
 class _Patience:
-  """How long a table may let a learner wait."""
+  """How long one batch of a table may let a learner wait."""
 
   def __init__(self, server: SharedServer, table: str):
     self._server = server
     self._table = table
     self._client = reverb.Client(server.address)
-    self.reset()
+    self._begun = self._moved = time.monotonic()
+    self._said: Optional[float] = None
+    self._loaded = 0
 
-  def reset(self) -> None:
-    """A batch has come."""
-    self._since = self._said = time.monotonic()
+  def end(self) -> None:
+    """The batch has come."""
+    if self._said is not None:
+      self._server.say(
+          f'The replay server {self._server.address} serves {self._table} '
+          f'again, after {time.monotonic() - self._begun:.0f} s.')
 
   def check(self) -> None:
-    """Looks why no batch comes.
+    """Looks why no batch comes, and says so every ten seconds.
 
     Raises:
-      UnreachableError: the server was gone, or gave nothing, for too long; or
-        it came back with other data.
+      UnreachableError: the server was gone, or gave nothing, for too long.
+      IncompatibleDataError: it came back with other data or settings.
     """
     address, limit = self._server.address, self._server.timeout_seconds
     try:
-      tables = probe(self._client, _PROBE_SECONDS)
-      info = tables.get(RECORD_TABLE)
-      if info is not None and not info.current_size:
-        # It was started anew. Loading takes as long as it takes.
-        state, self._since = 'is loading its data again', time.monotonic()
-      else:
-        self._check_same(tables)
-        state = f'answers, but sends nothing of {self._table}'
-    except _OtherDataError:
-      raise
+      state = self._state(probe(self._client, _PROBE_SECONDS))
     except UnreachableError:
       state = 'does not answer'
     now = time.monotonic()
-    if now - self._since >= limit:
+    if now - self._moved >= limit:
       raise UnreachableError(
-          f'The replay server {address} {state}, for {limit:g} s by now. '
-          'Expected it to come back: start launchers.replay_server again, then '
-          'this command, which goes on from the last save.')
-    if now - self._said >= _SAY_SECONDS:
-      logging.error('Waiting for the replay server %s, which %s.', address,
-                    state)
+          f'The replay server {address} {state}, for {now - self._moved:.0f} s '
+          f'by now. Expected it to come back within {limit:g} s '
+          '(--offline_timeout): start launchers.replay_server again, then this '
+          'command, which goes on from the last save.')
+    if self._said is None or now - self._said >= _SAY_SECONDS:
+      self._server.say(
+          f'Waiting for {self._table} of the replay server {address}, which '
+          f'{state}: {now - self._begun:.0f} s so far; without progress it is '
+          f'given up after {limit:g} s.')
       self._said = now
 
+  def _state(self, tables: Dict[str, Any]) -> str:
+    """What a server that answers is doing; loading is progress.
+
+    Raises:
+      UnreachableError: it is gone again.
+      IncompatibleDataError: it has other data or settings.
+    """
+    info = tables.get(RECORD_TABLE)
+    if info is None or info.current_size:
+      self._check_same(tables)
+      return 'answers, but sends nothing'
+    loaded = sum(tables[name].current_size for name in
+                 self._server.record.tables if name in tables)
+    if loaded != self._loaded:
+      self._loaded, self._moved = loaded, time.monotonic()
+    return f'loads its data again ({loaded:,} steps by now)'
+
   def _check_same(self, tables: Dict[str, Any]) -> None:
-    if RECORD_TABLE in tables and (
-        read_record(self._client, tables) == self._server.record):
-      return
-    raise _OtherDataError(
-        f'The replay server {self._server.address} came back with other data '
-        'or settings than it had. Expected the same; start this command again '
-        'if they are meant, which checks them first.')
+    if RECORD_TABLE not in tables:
+      found = f'Found the tables {", ".join(sorted(tables))} alone'
+    else:
+      found = '; '.join(self._server.record.differences(
+          read_record(self._client, tables)))
+    if found:
+      raise _other_data(self._server.address, found)
 
 
-class _OtherDataError(UnreachableError):
-  """Waiting longer is of no use."""
+def _other_data(address: str, found: str) -> IncompatibleDataError:
+  return IncompatibleDataError(
+      f'The replay server {address} came back with other data or settings than '
+      f'it had. {found}. Expected the same: start it with them, or begin a run '
+      'with the new ones in another --root_dir.')

@@ -7,6 +7,7 @@ from xtra_tf.runs.atomic import (
     write_bytes,
     write_json,
 )
+from xtra_tf.runs.descriptions import differences
 from xtra_tf.runs.free_space import check_free_space, format_bytes
 from xtra_tf.runs.incidents import read_incidents, record_incident
 from xtra_tf.runs.manifest import (
@@ -26,7 +27,7 @@ from xtra_tf.runs.tensorflow_writes import as_storage_error
 __all__ = [
     'Manifest', 'MetricsWriter', 'RunDirectory', 'RunLock', 'SettingChange',
     'StageDirectory', 'StageProgress', 'as_storage_error', 'check_free_space',
-    'compare_settings', 'format_bytes', 'make_folder', 'newest_manifest',
+    'compare_settings', 'differences', 'format_bytes', 'make_folder', 'newest_manifest',
     'read_incidents', 'read_json', 'read_metrics', 'record_incident',
     'run_of_stage', 'storage_error', 'sweep_orphans', 'write_bytes',
     'write_json', 'write_manifest']
