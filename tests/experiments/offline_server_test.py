@@ -6,7 +6,12 @@ import gin
 import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError, UsageError
-from xtra_tf.experiments import configuration, offline_server, roles, teacher_targets
+from xtra_tf.experiments import (
+  configuration,
+  offline_server,
+  roles,
+  teacher_targets,
+)
 from xtra_tf.replay import SharedRecord, SharedServer, SharedTable
 
 COLUMNS = ('search', 'root_value', 'bootstrap_value')

@@ -1,6 +1,8 @@
 """The embedded server: ports, tables, sizes."""
 
+import os
 import socket
+from unittest import mock
 
 from absl.testing import parameterized
 import portpicker
@@ -62,14 +64,26 @@ class ReplayServerTest(parameterized.TestCase, tf.test.TestCase):
       other.listen()
       port = other.getsockname()[1]
       with self.assertRaisesRegex(
-          UnreachableError, f'port {port}: .*in use.*Expected a free port'):
+          UnreachableError, f'port {port}.*in use.*Expected a free port'):
         ReplayServer([TableSpec('a', 3)], WINDOW, port)
 
   def test_port_of_another_replay_server(self):
     server = ReplayServer([TableSpec('a', 3)], WINDOW)
     self.addCleanup(server.stop)
-    with self.assertRaisesRegex(UnreachableError, f'port {server.port}'):
+    with self.assertRaisesRegex(
+        UnreachableError, f'port {server.port}, in use by this process, '
+        f'{os.getpid()}: .*in use.*Expected a free port'):
       ReplayServer([TableSpec('b', 3)], WINDOW, server.port)
+
+  def test_picked_port_that_another_picks_too(self):
+    taken = ReplayServer([TableSpec('a', 3)], WINDOW)
+    self.addCleanup(taken.stop)
+    free = portpicker.pick_unused_port()
+    with mock.patch.object(portpicker, 'pick_unused_port',
+                           side_effect=[taken.port, free]):
+      server = ReplayServer([TableSpec('a', 3)], WINDOW)
+    self.addCleanup(server.stop)
+    self.assertEqual(server.port, free)
 
   def test_port_that_is_none(self):
     with self.assertRaisesRegex(UnreachableError, 'port 70000'):

@@ -1,8 +1,7 @@
 """The embedded replay server: one Reverb table per task."""
 
 import dataclasses
-import socket
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 import uuid
 
 import portpicker
@@ -12,6 +11,9 @@ import tensorflow as tf
 from xtra_tf.errors import UnreachableError, UsageError
 from xtra_tf.replay.probing import check_signature, probe
 from xtra_tf.replay.window import WindowSpec
+from xtra_tf.runs import PortLock
+
+_PICKS = 20  # free ports that are tried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,22 +72,24 @@ class ReplayServer:
       others: tables that are served besides and are no task's.
 
     Raises:
-      UnreachableError: the port is taken, or the server does not answer.
+      UnreachableError: the port is taken, by whom, or the server does not
+        answer.
       UsageError: the server's tables are not those that were asked for.
     """
     names = [spec.name for spec in tables]
     if not names or len(set(names)) != len(names):
       raise UsageError(f'Expected one table per task, got {names}.')
-    if port is None:
-      port = portpicker.pick_unused_port()
-    else:
-      check_port_is_free(port)
     self._names = names
-    self._address = f'localhost:{port}'
-    self._port = port
+    self._lock = _free_port() if port is None else PortLock(port)
+    self._port = self._lock.port
+    self._address = f'localhost:{self._port}'
     self._tf_client: Optional[reverb.TFClient] = None
-    self._server = reverb.Server(
-        [*(s.table(window) for s in tables), *others], port=port)
+    try:
+      self._server = reverb.Server(
+          [*(s.table(window) for s in tables), *others], port=self._port)
+    except Exception:
+      self._lock.release()
+      raise
     try:
       self._check(tables, window)
     except Exception:
@@ -124,6 +128,7 @@ class ReplayServer:
   def stop(self) -> None:
     """Stops serving; what the tables hold is gone."""
     self._server.stop()
+    self._lock.release()
 
   def _check(self, tables: Sequence[TableSpec], window: WindowSpec) -> None:
     # A server that shares the port, or a restored checkpoint, would answer
@@ -150,34 +155,11 @@ def _settings(info: Any) -> Dict[str, Any]:
           sampler.prioritized.priority_exponent if prioritized else 0}
 
 
-def check_port_is_free(port: int) -> None:
-  """Refuses a port on which something listens already.
-
-  Reverb would share it silently (SO_REUSEPORT), and its clients would be
-  divided between two servers.
-
-  Raises:
-    UnreachableError: naming the port.
-  """
-  for family, host in _families():
-    with socket.socket(family, socket.SOCK_STREAM) as probe_socket:
-      # A port that was closed a moment ago is free.
-      probe_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-      try:
-        probe_socket.bind((host, port))
-      except (OSError, OverflowError) as error:
-        raise UnreachableError(
-            f'The replay server cannot listen on port {port}: {error}. '
-            'Expected a free port; end the program that uses it, or leave the '
-            'port out.') from error
-
-
-def _families() -> List[Any]:
-  families: List[Any] = [(socket.AF_INET, '')]
-  if socket.has_ipv6:
+def _free_port() -> PortLock:
+  """A free port, taken; one that another process picks too is left to it."""
+  for _ in range(_PICKS):
     try:
-      socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
-      families.append((socket.AF_INET6, '::'))
-    except OSError:  # compiled in, but switched off on this machine
-      return families
-  return families
+      return PortLock(portpicker.pick_unused_port())
+    except UnreachableError as error:
+      taken = error
+  raise taken

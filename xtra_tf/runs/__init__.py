@@ -17,6 +17,7 @@ from xtra_tf.runs.manifest import (
     write_manifest,
 )
 from xtra_tf.runs.metrics import MetricsWriter, read_metrics
+from xtra_tf.runs.port_lock import PortLock
 from xtra_tf.runs.progress import StageProgress
 from xtra_tf.runs.run_directory import RunDirectory, run_of_stage
 from xtra_tf.runs.run_lock import RunLock
@@ -25,9 +26,9 @@ from xtra_tf.runs.stage_directory import StageDirectory
 from xtra_tf.runs.tensorflow_writes import as_storage_error
 
 __all__ = [
-    'Manifest', 'MetricsWriter', 'RunDirectory', 'RunLock', 'SettingChange',
-    'StageDirectory', 'StageProgress', 'as_storage_error', 'check_free_space',
-    'compare_settings', 'differences', 'format_bytes', 'make_folder', 'newest_manifest',
-    'read_incidents', 'read_json', 'read_metrics', 'record_incident',
-    'run_of_stage', 'storage_error', 'sweep_orphans', 'write_bytes',
-    'write_json', 'write_manifest']
+    'Manifest', 'MetricsWriter', 'PortLock', 'RunDirectory', 'RunLock',
+    'SettingChange', 'StageDirectory', 'StageProgress', 'as_storage_error',
+    'check_free_space', 'compare_settings', 'differences', 'format_bytes',
+    'make_folder', 'newest_manifest', 'read_incidents', 'read_json',
+    'read_metrics', 'record_incident', 'run_of_stage', 'storage_error',
+    'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']
