@@ -53,7 +53,8 @@ def main() -> int:
   sets = shared_replay.prepare(
       task_data, task_targets, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
       FLAGS.gin_bindings)
-  _say(f'Memory: {sets.memory}.')
+  for line in sets.lines():
+    _say(line)
   server = shared_replay.SharedReplay(
       sets, _PORT.value, samples_per_step=_SAMPLES_PER_STEP.value)
   if _ALLOW_REMOTE.value:

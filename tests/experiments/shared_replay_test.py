@@ -48,7 +48,7 @@ class SharedReplayTest(parameterized.TestCase, tf.test.TestCase):
     sets = self.prepare({
         'tiny:collect': self.data('tiny:collect'),
         'tiny:cross': self.data('tiny:cross', lengths=(5,))})
-    self.assertRegex(sets.memory, r'^needs \d+\.\d GiB, has \d+\.\d GiB$')
+    self.assertRegex(sets.memory, r'^needs \d+\.\d [KM]iB, has \d+\.\d .iB$')
     expected = {'tiny:collect': 21, 'tiny:cross': 5}
     server = self.start(sets)
     client = reverb.Client(server.address)
@@ -85,7 +85,7 @@ class SharedReplayTest(parameterized.TestCase, tf.test.TestCase):
     with mock.patch.object(loading.psutil, 'virtual_memory',
                            return_value=memory):
       with self.assertRaisesRegex(
-          UsageError, r'needs .* GiB, has 0.0 GiB \(tiny:cross .*max_size'):
+          UsageError, r'needs .* .iB, has 1000 B \(tiny:cross .*max_size'):
         self.prepare({'tiny:cross': folder})
 
   def test_nothing_to_serve(self):

@@ -134,7 +134,7 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
     memory = mock.Mock(available=1000)
     with mock.patch.object(loading.psutil, 'virtual_memory',
                            return_value=memory):
-      with self.assertRaisesRegex(UsageError, 'memory, found 0.0 GiB'):
+      with self.assertRaisesRegex(UsageError, r'memory, found \d+ B'):
         load_log(log, self.writer('tiny:a'))
 
   def test_stream_goes_on_from_the_first_episode(self):

@@ -9,6 +9,7 @@ from typing import (
   Any,
   Callable,
   Dict,
+  List,
   Mapping,
   NamedTuple,
   Optional,
@@ -24,7 +25,12 @@ from xtra_tf.experiments import (
   teacher_targets,
 )
 from xtra_tf.experiments.settings import ReplaySettings
-from xtra_tf.offline_data import LogStream, check_memory, load_log
+from xtra_tf.offline_data import (
+  LogStream,
+  check_memory,
+  estimate_bytes,
+  load_log,
+)
 from xtra_tf.planning.planner import Planner
 from xtra_tf.replay import (
   ReplayServer,
@@ -37,7 +43,7 @@ from xtra_tf.replay import (
   record_table,
 )
 from xtra_tf.replay.probing import probe
-from xtra_tf.runs import StageProgress
+from xtra_tf.runs import StageProgress, format_bytes
 from xtra_tf.tasks import TaskSpec, get_task
 
 # Steps that a stream takes in before another has its turn.
@@ -49,6 +55,26 @@ class SharedSets(NamedTuple):
   logs: Dict[str, EpisodeLog]
   record: SharedRecord
   memory: str  # `needs 5.2 GiB, has 24.0 GiB`
+
+  def lines(self) -> List[str]:
+    """What will be served and what it takes, for whoever starts the server."""
+    return [*(self._line(name) for name in self.logs),
+            f'Memory: {self.memory}.']
+
+  def _line(self, name: str) -> str:
+    table = self.record.tables[name]
+    needed = format_bytes(estimate_bytes(self.logs[name], table.items))
+    through = (f', {table.items:,} at a time' if table.streams else '')
+    if table.targets:
+      weights = str(table.teacher.get('teacher_weights', 'not named'))[:8]
+      targets = (f"targets by {table.teacher.get('teacher', 'a teacher')}, step "
+                 f"{table.teacher.get('teacher_step', 'not named')}, weights "
+                 f'{weights}')
+    else:
+      own = ', '.join(table.columns) or 'none'
+      targets = f"columns of the data themselves: {own}"
+    return (f'{name}: {table.steps:,} steps of {table.episodes:,} '
+            f'episodes{through}, needs {needed}; {targets}.')
 
 
 def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],

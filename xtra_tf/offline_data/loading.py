@@ -7,6 +7,7 @@ import psutil
 from xtra_tf.episodes import Episode, EpisodeLog
 from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.replay import SegmentWriter
+from xtra_tf.runs import format_bytes
 
 # Measured on 96x96x3 Atari frames with chunks of seven rows: a table takes
 # some 3.5 kB per item besides the frames, and its frames one to three times
@@ -46,7 +47,8 @@ class MemoryNeed(NamedTuple):
   available: int
 
   def __str__(self) -> str:
-    return f'needs {_gib(self.needed)}, has {_gib(self.available)}'
+    return (f'needs {format_bytes(self.needed)}, has '
+            f'{format_bytes(self.available)}')
 
 
 def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
@@ -65,7 +67,7 @@ def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
   parts = {name: estimate_bytes(log, max_items) for name, log in logs.items()}
   need = MemoryNeed(sum(parts.values()), psutil.virtual_memory().available)
   if need.needed > need.available:
-    shares = ', '.join(f'{name} {_gib(size)}' for name, size in parts.items())
+    shares = ', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())
     raise UsageError(
         f'The tables do not fit into memory: {need} ({shares}). Expected more '
         f'memory, fewer tasks, or a ReplaySettings.max_size below {max_items}: '
@@ -153,8 +155,8 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
   available = psutil.virtual_memory().available
   if needed > available:
     raise UsageError(
-        f'Loading {log.directory} would take about {_gib(needed)} of memory, '
-        f'found {_gib(available)}. Expected more memory, or a smaller '
+        f'Loading {log.directory} would take about {format_bytes(needed)} of memory, '
+        f'found {format_bytes(available)}. Expected more memory, or a smaller '
         'ReplaySettings.max_size: the table then keeps the newest steps.')
   steps = 0
   for episode in log.episodes():
@@ -164,7 +166,3 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
       progress(steps)
   return LoadSummary(log.num_episodes, steps, min(steps, writer.max_size),
                      needed)
-
-
-def _gib(size: float) -> str:
-  return f'{size / 2**30:.1f} GiB'
