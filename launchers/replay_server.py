@@ -37,8 +37,9 @@ _ALLOW_REMOTE = flags.DEFINE_bool(
     'allow_remote', False, 'Other hosts are meant to use this server. Anybody '
     'who reaches the port can read and change its tables.')
 _SAMPLES_PER_STEP = flags.DEFINE_float(
-    'samples_per_step', 1., 'How often a step of a set that is larger than its '
-    'table is sampled, on the average, before it goes.')
+    'samples_per_step', None, 'How often a step of a set that is larger than '
+    'its table is sampled, on the average, before it goes; '
+    'ReplaySettings.samples_per_step if not given.')
 
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 

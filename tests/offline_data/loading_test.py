@@ -149,6 +149,28 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
                      (25, 1, [10, 12, 15, 25]))
     self.assertEqual(self.server.sizes(), {'tiny:a': 0, 'tiny:b': 4})
 
+  @parameterized.product(steps=(1, 10, 11, 15, 16, 40, 45, 77), keep=(1, 4, 33))
+  def test_stream_goes_on_as_if_it_had_not_stopped(self, steps, keep):
+    log = write_log(self.create_tempdir().full_path, 'tiny:b', GAMES)
+
+    def written(stream, seen):
+      stream.advance(steps)
+      return stream.steps, [step for number, count in seen
+                            for step in [number] * count][-keep:]
+
+    streams = []
+    for _ in range(2):
+      seen, writer = [], mock.Mock()
+      writer.load = lambda episode, seen=seen: seen.append(
+          (episode.number, int(episode.real.sum())))
+      streams.append((LogStream(log, writer), seen))
+    (whole, all_seen), (resumed, tail) = streams
+    resumed.seek(steps, keep)
+    self.assertEqual(written(whole, all_seen), written(resumed, tail))
+    self.assertLessEqual(len(tail), len(all_seen))
+    # No more than an episode that the table has no room for.
+    self.assertLess(sum(count for _, count in tail[1:]), max(keep, 10) + 10)
+
   def test_memory_of_all_tables(self):
     log = write_log(self.create_tempdir().full_path, 'tiny:a', GAMES)
     need = check_memory({'tiny:a': log, 'tiny:b': log}, 100)

@@ -153,6 +153,10 @@ class EpisodeLog:
       summary.update(repr((stored.number, stored.end, records)).encode())
     return summary.hexdigest()
 
+  def episode_steps(self) -> np.ndarray:
+    """<int64>[episodes] steps of each that can be learned from."""
+    return np.array([stored.steps for stored in self._stored], np.int64)
+
   def returns(self) -> np.ndarray:
     """<float64>[games] raw return of each game that was played to its end."""
     return np.array([

@@ -211,7 +211,10 @@ class ReplaySettings:
   """The replay tables and the windows that are sampled from them.
 
   Attributes:
-    max_size: items in a table at most, the oldest go first.
+    max_size: items in a table at most, the oldest go first. An offline set of
+      more steps goes through the table over and over while training.
+    samples_per_step: how often a step of such a set is sampled on the average
+      before it goes.
     priority_exponent: alpha of prioritized replay; 0 samples uniformly.
     unroll_steps: K, steps that the model is unrolled in training.
     td_steps: n, rewards before the value target bootstraps.
@@ -223,6 +226,7 @@ class ReplaySettings:
       as many sub-batches of tasks drawn at `random`.
   """
   max_size: int = 1_000_000
+  samples_per_step: float = 1.0
   priority_exponent: float = 0.6
   unroll_steps: int = 5
   td_steps: int = 5
@@ -235,6 +239,9 @@ class ReplaySettings:
     _check_counts(self, ('block_length',), least=0)
     _check_choice(self, 'offline_composition', OFFLINE_COMPOSITIONS)
     _check_choice(self, 'with_replacement', (True, False))
+    if not 0 < self.samples_per_step < math.inf:
+      raise UsageError(f'ReplaySettings.samples_per_step is '
+                       f'{self.samples_per_step}. Expected more than 0.')
     if not self.priority_exponent >= 0:
       raise UsageError(f'ReplaySettings.priority_exponent is '
                        f'{self.priority_exponent}. Expected 0 or more.')

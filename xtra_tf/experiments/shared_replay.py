@@ -55,6 +55,7 @@ class SharedSets(NamedTuple):
   logs: Dict[str, EpisodeLog]
   record: SharedRecord
   memory: str  # `needs 5.2 GiB, has 24.0 GiB`
+  samples_per_step: float  # see ReplaySettings
 
   def lines(self) -> List[str]:
     """What will be served and what it takes, for whoever starts the server."""
@@ -66,13 +67,13 @@ class SharedSets(NamedTuple):
     needed = format_bytes(estimate_bytes(self.logs[name], table.items))
     through = (f', {table.items:,} at a time' if table.streams else '')
     if table.targets:
-      weights = str(table.teacher.get('teacher_weights', 'not named'))[:8]
-      targets = (f"targets by {table.teacher.get('teacher', 'a teacher')}, step "
-                 f"{table.teacher.get('teacher_step', 'not named')}, weights "
-                 f'{weights}')
+      named = {field: table.teacher.get(field, 'not named') for field in
+               ('teacher', 'teacher_step', 'teacher_weights')}
+      targets = ('targets by {teacher}, step {teacher_step}, weights '
+                 '{teacher_weights:.8}'.format_map(named))
     else:
       own = ', '.join(table.columns) or 'none'
-      targets = f"columns of the data themselves: {own}"
+      targets = f'columns of the data themselves: {own}'
     return (f'{name}: {table.steps:,} steps of {table.episodes:,} '
             f'episodes{through}, needs {needed}; {targets}.')
 
@@ -125,7 +126,8 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
       window=window, block_length=replay.block_length,
       discount=configuration.discount_of(planner),
       tables={name: _describe(specs[name], log, replay.max_size)
-              for name, log in logs.items()}), str(need))
+              for name, log in logs.items()}), str(need),
+      replay.samples_per_step)
 
 
 def _specs(task_data: Mapping[str, str]) -> Dict[str, TaskSpec]:
@@ -143,7 +145,8 @@ def _replay_settings() -> ReplaySettings:
   student, finetune = (
       configuration.resolve(configuration.ReplaySettings, name)
       for name in offline_server.READERS)
-  for field in ('unroll_steps', 'td_steps', 'block_length', 'max_size'):
+  for field in ('unroll_steps', 'td_steps', 'block_length', 'max_size',
+                'samples_per_step'):
     values = getattr(student, field), getattr(finetune, field)
     if values[0] != values[1]:
       raise UsageError(
@@ -176,7 +179,7 @@ class SharedReplay:
   """The server; its tables are filled by `load`."""
 
   def __init__(self, sets: SharedSets, port: Optional[int] = None,
-               samples_per_step: float = 1.):
+               samples_per_step: Optional[float] = None):
     """Starts a server with empty tables.
 
     Args:
@@ -184,12 +187,15 @@ class SharedReplay:
       port: to listen on; a free one if left out. Every network interface is
         listened on, and nobody is asked who they are.
       samples_per_step: how often a step of a set that streams is sampled on
-        the average, by all learners together, before it goes.
+        the average, by all learners together, before it goes; that of
+        ReplaySettings if left out.
 
     Raises:
       UnreachableError: the port is taken.
       UsageError: an impossible number of samples.
     """
+    if samples_per_step is None:
+      samples_per_step = sets.samples_per_step
     if not samples_per_step > 0:
       raise UsageError(f'samples_per_step is {samples_per_step}. Expected more '
                        'than 0.')

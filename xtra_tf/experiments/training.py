@@ -10,6 +10,7 @@ import zlib
 
 from absl import logging
 import numpy as np
+from rich.console import Console
 import tensorflow as tf
 
 from xtra_tf import environments
@@ -23,6 +24,7 @@ from xtra_tf.experiments import (
   data_provenance,
   roles,
 )
+from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
@@ -209,7 +211,7 @@ class _Session:
     save_model_description(
         plan.directory.path,
         roles.describe_model(self._parts, plan.stage, plan.tasks))
-    tables = self._fill_tables()
+    tables = self._fill_tables(manifest.step if manifest else 0)
     collector = self._build_collector(tables) if plan.online else None
     learner = self._build_learner(tables, checkpoints)
     if manifest is not None and self._models.acting is not None:
@@ -227,7 +229,7 @@ class _Session:
         [task.name for task in plan.tasks], collector=collector,
         env_steps=self._env_steps, maximum_priority=self._maximum,
         task_weights=self._task_weights, hooks=TrainerHooks(
-            after_update=self._publish,
+            after_update=self._after_update, scalars=self._offline.scalars,
             table_is_ready=lambda: self._has_windows(tables),
             evaluate=(self._evaluation() if settings.evaluation_interval
                       else None)))
@@ -249,28 +251,30 @@ class _Session:
         save_interval=stage.save_interval, log_interval=stage.log_interval,
         evaluation_interval=stage.evaluation_interval)
 
-  def _fill_tables(self) -> ReplayTables:
-    """Makes all tables and fills the offline ones."""
+  def _fill_tables(self, step: int) -> ReplayTables:
+    """Makes all tables and fills the offline ones.
+
+    Args:
+      step: gradient steps that were made in earlier sessions.
+    """
     plan = self._plan
     tables = roles.replay_tables(
         self._parts, plan.stage, plan.tasks, plan.online,
         plan.seed(self._parts.seed), plan.shared)
     self._stack.callback(tables.stop)
-    shared = plan.shared.record.tables if plan.shared else {}
-    for index, task in enumerate(plan.tasks):
-      if task.name in shared:
-        self._env_steps.scatter_nd_update(
-            [[index]], [shared[task.name].env_steps])
-      if task.name not in plan.logs:
-        continue
-      log = plan.logs[task.name]
-      writer = tables.writer(task.name, lambda: 1.0)
-      with StageProgress(f'Loading {task.name}', total=log.num_steps,
-                         unit='steps') as progress:
-        load_log(log, writer, progress.update)
-      writer.close()
-      tables.check_serves(task.name, plan.rows[index])
-      self._env_steps.scatter_nd_update([[index]], [log.env_steps])
+    names = [task.name for task in plan.tasks]
+    self._offline = OfflineTables(
+        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
+        lambda line: Console().print(line, soft_wrap=True, highlight=False,
+                                     markup=False))
+    self._offline.load(step)
+    played = {name: log.env_steps for name, log in plan.logs.items()}
+    if plan.shared is not None:
+      played.update((name, table.env_steps) for name, table in
+                    plan.shared.record.tables.items())
+    for index, name in enumerate(names):
+      if name in played:
+        self._env_steps.scatter_nd_update([[index]], [played[name]])
     return tables
 
   def _has_windows(self, tables: ReplayTables) -> bool:
@@ -358,6 +362,10 @@ class _Session:
         after_train_strategy_step_fn=after_step if prioritized else None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False)
+
+  def _after_update(self, step: int) -> None:
+    self._publish(step)
+    self._offline.advance(step)
 
   def _publish(self, step: int) -> None:
     """Gives the actor new weights and temperature when they are due."""

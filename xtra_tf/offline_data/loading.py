@@ -1,7 +1,16 @@
 """Fills a table from an episode log."""
 
-from typing import Callable, Iterator, Mapping, NamedTuple, Optional
+from typing import (
+  Callable,
+  Iterator,
+  Literal,
+  Mapping,
+  NamedTuple,
+  Optional,
+  Tuple,
+)
 
+import numpy as np
 import psutil
 
 from xtra_tf.episodes import Episode, EpisodeLog
@@ -67,7 +76,8 @@ def check_memory(logs: Mapping[str, EpisodeLog], max_items: int) -> MemoryNeed:
   parts = {name: estimate_bytes(log, max_items) for name, log in logs.items()}
   need = MemoryNeed(sum(parts.values()), psutil.virtual_memory().available)
   if need.needed > need.available:
-    shares = ', '.join(f'{name} {format_bytes(size)}' for name, size in parts.items())
+    shares = ', '.join(f'{name} {format_bytes(size)}'
+                       for name, size in parts.items())
     raise UsageError(
         f'The tables do not fit into memory: {need} ({shares}). Expected more '
         f'memory, fewer tasks, or a ReplaySettings.max_size below {max_items}: '
@@ -98,6 +108,26 @@ class LogStream:
     """Passes through the log that were completed."""
     return self.steps // self._log.num_steps
 
+  @property
+  def passes(self) -> float:
+    """Passes through the log, the one that is under way included."""
+    return self.steps / self._log.num_steps
+
+  def seek(self, steps: int, keep: int) -> None:
+    """Goes to where a stream is that has yet to be written to `steps`.
+
+    `advance(steps)` then leaves the table as if all had been written, and
+    writes no more than the table can hold and an episode.
+
+    Args:
+      steps: that the stream is about to be advanced to.
+      keep: items that the table has room for.
+    """
+    ends = np.concatenate([[0], np.cumsum(self._log.episode_steps())])
+    first = _written(ends, _written(ends, steps, 'left')[0] - keep, 'right')
+    self.steps = first[0]
+    self._episodes = self._log.episodes(start=first[1])
+
   def advance(self, steps: int,
               progress: Optional[Callable[[int], None]] = None) -> None:
     """Writes whole episodes until so many steps are written in all.
@@ -120,6 +150,25 @@ class LogStream:
       self.steps += int(episode.real.sum())
       if progress is not None:
         progress(self.steps)
+
+
+def _written(ends: np.ndarray, steps: int, side: Literal['left', 'right']
+             ) -> Tuple[int, int]:
+  """Whole episodes of a log that is gone through over and over.
+
+  Args:
+    ends: <int64>[episodes + 1] steps before and behind each episode.
+    steps: to which they come nearest.
+    side: `left`: the fewest that have so many; `right`: the most that have no
+      more; none at all if `steps` is below 0.
+
+  Returns:
+    Their steps in all passes, and how many episodes of the last one they are.
+  """
+  total = int(ends[-1])
+  passes, rest = divmod(max(steps, 0), total)
+  episodes = int(np.searchsorted(ends, rest, side)) - (side == 'right')
+  return passes * total + int(ends[episodes]), episodes
 
 
 def load_log(log: EpisodeLog, writer: SegmentWriter,
@@ -155,9 +204,10 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
   available = psutil.virtual_memory().available
   if needed > available:
     raise UsageError(
-        f'Loading {log.directory} would take about {format_bytes(needed)} of memory, '
-        f'found {format_bytes(available)}. Expected more memory, or a smaller '
-        'ReplaySettings.max_size: the table then keeps the newest steps.')
+        f'Loading {log.directory} would take about {format_bytes(needed)} of '
+        f'memory, found {format_bytes(available)}. Expected more memory, or a '
+        'smaller ReplaySettings.max_size: the table then keeps the newest '
+        'steps.')
   steps = 0
   for episode in log.episodes():
     writer.load(episode)

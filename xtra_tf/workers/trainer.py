@@ -86,10 +86,12 @@ class TrainerHooks:
     after_update: called with the step after each update (publish weights).
     table_is_ready: whether the played task's table can serve batches; until
       then the collector goes on, for a batch would be waited for in vain.
+    scalars: what a row of metrics holds besides.
     evaluate: (step, env_steps) -> scalars to log, at evaluation points.
   """
   after_update: Callable[[int], None] = _nothing
   table_is_ready: Callable[[], bool] = lambda: True
+  scalars: Callable[[], Dict[str, float]] = dict
   evaluate: Optional[Callable[[int, int], Dict[str, float]]] = None
 
 
@@ -254,6 +256,7 @@ class Trainer:
       for task, weight in zip(self._tasks[1:],
                               self._task_weights.weights.numpy()[1:]):
         row[f'transfer/weight/{task}'] = float(weight)
+    row.update(self._hooks.scalars())
     self._metrics.write(self.step, self.env_steps, row)
     self._pending = []
     self._pending_since = time.monotonic()
