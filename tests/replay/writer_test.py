@@ -1,5 +1,7 @@
 """Windows in a table against windows cut from the episode by hand."""
 
+import collections
+
 from absl.testing import parameterized
 import numpy as np
 import portpicker
@@ -222,15 +224,27 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
         [s.data for s in samples], windows_by_hand(episode, window))
 
   @parameterized.named_parameters(
-      ('ordinary', 2.5, 2.5), ('nan', float('nan'), 1e-6),
-      ('infinite', float('inf'), 1e-6), ('negative', -1., 1e-6),
-      ('huge', 1e9, 1e6))
+      ('ordinary', 2.5, 2.5), ('zero', 0., 1e-6), ('huge', 1e9, 1e6))
   def test_new_items_have_the_largest_priority(self, given, expected):
     writer = self.writer(max_priority=lambda: given)
     writer.load(make_episode('rrt0'))
     writer.close()
     sample = next(iter(self.client.sample('tiny:one', emit_timesteps=False)))
     self.assertAllClose(sample.info.priority, expected)
+
+  @parameterized.named_parameters(
+      ('nan', float('nan'), 'nan'), ('infinite', float('inf'), 'inf'),
+      ('negative', -1., '-1.0'), ('array', np.ones([1]), 'array'))
+  def test_priority_that_spoils_a_table(self, given, shown):
+    writer = self.writer(max_priority=lambda: given)
+    with self.assertRaisesRegex(
+        IncompatibleDataError, f'table tiny:one has the priority .*{shown}'):
+      writer.load(make_episode('rrt0'))
+    # The table goes on.
+    writer = self.writer()
+    writer.load(make_episode('rrt0'))
+    writer.close()
+    self.assertNotEmpty(self.items())
 
   def test_item_is_there_as_soon_as_its_rows_are(self):
     writer = self.writer(max_priority=lambda: 1.)
@@ -254,6 +268,36 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
       writer.append(row._replace(observation=np.zeros([2, 2, 1])), 0, 0)
     with self.assertRaisesRegex(IncompatibleDataError, r'shape \[5\]'):
       writer.append(row._replace(search=np.zeros([5])), 0, 0)
+
+  @parameterized.named_parameters(
+      ('type_of_action', 'action', 1.5, 'action 1.5'),
+      ('negative_action', 'action', -1, 'action -1'),
+      ('large_action', 'action', 2**31, 'from 0 to 2147483647'),
+      ('no_action', 'action', None, 'action None'),
+      ('env_step', 'env_step', True, 'env_step True'),
+      ('reward', 'reward', float('nan'), 'reward nan'),
+      ('shape_of_reward', 'reward', np.zeros([1]), 'reward array'),
+      ('no_reward', 'reward', None, 'reward None'),
+      ('root_value', 'root_value', float('inf'), 'root_value inf'),
+      ('text', 'bootstrap_value', '1', "bootstrap_value '1'"),
+      ('flag', 'terminal', 1, 'terminal 1'),
+      ('no_flag', 'has_search', None, 'has_search None'),
+      ('no_observation', 'observation', None, 'observation of object'),
+      ('type_of_search', 'search', np.array(['a'] * 4), 'target of <U1'),
+      ('search', 'search', np.array([0, np.nan, 0, 0]), 'that holds nan'))
+  def test_each_field_of_a_row(self, field, value, message):
+    row = make_episode('r').row(0)
+    with self.assertRaisesRegex(
+        IncompatibleDataError, f'row for the table tiny:one has .*{message}'):
+      self.writer().append(row._replace(**{field: value}), 0, 0)
+
+  def test_fields_that_are_missing_or_too_many(self):
+    row = make_episode('r').row(0)
+    other = collections.namedtuple('Other', [
+        *(name for name in row._fields if name != 'reward'), 'cost'])
+    with self.assertRaisesRegex(
+        IncompatibleDataError, r"missing \['reward'\], too many \['cost'\]"):
+      self.writer().append(other(*row), 0, 0)
 
   def test_table_that_does_not_exist(self):
     with self.assertRaisesRegex(UsageError, "no table 'tiny:on'.*tiny:one"):

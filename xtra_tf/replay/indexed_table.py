@@ -19,6 +19,7 @@ from xtra_tf.errors import UsageError
 from xtra_tf.replay.packed_rows import PackedRow, RowCodec
 from xtra_tf.replay.priorities import sanitize_array, sanitize_number
 from xtra_tf.replay.priority_index import PriorityIndex
+from xtra_tf.replay.row_check import check_priority
 from xtra_tf.replay.segments import SegmentWriter
 from xtra_tf.replay.server import TableSpec
 from xtra_tf.replay.window import WindowSpec
@@ -66,8 +67,13 @@ class IndexedTable:
     return len(self._items)
 
   def add(self, rows: Sequence[PackedRow], priority: float) -> None:
-    """Adds an item of W rows; drops the oldest one if there is no room."""
-    weight = sanitize_number(priority)**self.spec.priority_exponent
+    """Adds an item of W rows; drops the oldest one if there is no room.
+
+    Raises:
+      IncompatibleDataError: the priority is negative, or not finite.
+    """
+    weight = (sanitize_number(check_priority(self.spec.name, priority))
+              **self.spec.priority_exponent)
     with self._lock:
       slot = self._count % self.spec.max_size
       if slot == len(self._items):

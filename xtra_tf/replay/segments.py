@@ -7,7 +7,7 @@ from typing import Deque, Dict, NamedTuple, Optional
 import numpy as np
 
 from xtra_tf.episodes import Episode, StepRow
-from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.replay.row_check import check_row
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.types import SCALARS
 
@@ -71,7 +71,7 @@ class SegmentWriter(abc.ABC):
       IncompatibleDataError: the row does not fit the window.
       UnreachableError: the table does not accept data any more.
     """
-    self._check(row)
+    check_row(self.table, self.window, row)
     if self._waiting and self._waiting[-1].episode != episode:
       self._break_off()
     self._waiting.append(_Row(row, episode, step))
@@ -90,22 +90,6 @@ class SegmentWriter(abc.ABC):
     if self._waiting:
       self._break_off()
     self._finish()
-
-  def _check(self, row: StepRow) -> None:
-    window = self.window
-    observation = np.asarray(row.observation)
-    if (observation.shape != tuple(window.observation_shape)
-        or observation.dtype != window.observation_dtype):
-      raise IncompatibleDataError(
-          f'A row for the table {self.table} has an observation of '
-          f'{observation.dtype}{list(observation.shape)}, expected '
-          f'{window.observation_dtype}{list(window.observation_shape)}.')
-    if row.search is not None and (
-        np.shape(row.search) != tuple(window.target_shape)):
-      raise IncompatibleDataError(
-          f'A row for the table {self.table} has a search target of shape '
-          f'{list(np.shape(row.search))}, expected '
-          f'{list(window.target_shape)}.')
 
   def _break_off(self) -> None:
     """The newest row becomes the final observation; its action is not used."""

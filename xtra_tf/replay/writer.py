@@ -7,6 +7,7 @@ import reverb
 
 from xtra_tf.replay.priorities import sanitize_number
 from xtra_tf.replay.probing import check_table, unreachable
+from xtra_tf.replay.row_check import check_priority
 from xtra_tf.replay.segments import SegmentWriter
 from xtra_tf.replay.window import WindowSpec
 
@@ -60,7 +61,8 @@ class ReplayWriter(SegmentWriter):
     length = self.window.length
     history = self._writer.history
     self._writer.create_item(
-        self.table, sanitize_number(self._max_priority()),
+        self.table, sanitize_number(
+            check_priority(self.table, self._max_priority())),
         {column: history[column][-length:] for column in history})
     self._guarded('adding items', lambda timeout: self._writer.flush(
         block_until_num_items=_MAX_PENDING_ITEMS, timeout_ms=timeout))
