@@ -34,8 +34,9 @@ _TASK_TARGETS = flags.DEFINE_multi_string(
 _PORT = flags.DEFINE_integer(
     'port', None, 'Port to listen on; a free one if not given.')
 _ALLOW_REMOTE = flags.DEFINE_bool(
-    'allow_remote', False, 'Other hosts are meant to use this server. Anybody '
-    'who reaches the port can read and change its tables.')
+    'allow_remote', False, 'Learners on other hosts may use this server; '
+    'without it they refuse to. Either way anybody who reaches the port can '
+    'read and change its tables.')
 _SAMPLES_PER_STEP = flags.DEFINE_float(
     'samples_per_step', None, 'How often a step of a set that is larger than '
     'its table is sampled, on the average, before it goes; '
@@ -53,30 +54,44 @@ def main() -> int:
   from xtra_tf.experiments import shared_replay
   sets = shared_replay.prepare(
       task_data, task_targets, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
-      FLAGS.gin_bindings)
+      FLAGS.gin_bindings, allow_remote=_ALLOW_REMOTE.value)
   for line in sets.lines():
     _say(line)
   server = shared_replay.SharedReplay(
       sets, _PORT.value, samples_per_step=_SAMPLES_PER_STEP.value)
   if _ALLOW_REMOTE.value:
-    _say(f'Port {server.port} is open to every host that reaches this one.')
+    _warn(f'port {server.port} is open to every host that reaches this one. '
+          'Nobody is asked who they are: whoever connects can read, change and '
+          'empty the tables. Nothing is encrypted.')
   else:
-    sys.stderr.write(
-        f'warning: Reverb listens on port {server.port} of every network '
-        'interface and asks nobody who they are; without --allow_remote, close '
-        'the port to other hosts by a firewall.\n')
+    _warn(f'Reverb listens on port {server.port} of every network interface '
+          'and asks nobody who they are. Without --allow_remote, learners of '
+          'xtra_tf on other hosts refuse this server, and other hosts that '
+          'connect are reported here; nothing keeps them out. A firewall does, '
+          f'e.g. `iptables -A INPUT -p tcp --dport {server.port} ! -i lo -j '
+          'DROP`.')
   server.load()
   names = ', '.join(f'{name} ({size:,} steps)'
                     for name, size in server.sizes().items())
   _say(f'Serving {names} at {server.address}')
-  while True:
-    if not server.stream(_say):
-      time.sleep(1)
+  try:
+    while True:
+      server.watch(_warn)
+      if not server.stream(_say):
+        time.sleep(1)
+  except KeyboardInterrupt:
+    _say('Stopped. The same command loads the data again.')
+    return 0
 
 
 def _say(line: str) -> None:
   sys.stdout.write(f'{line}\n')
   sys.stdout.flush()  # who waits for the line reads it through a pipe
+
+
+def _warn(line: str) -> None:
+  sys.stderr.write(f'warning: {line}\n')
+  sys.stderr.flush()
 
 
 if __name__ == '__main__':

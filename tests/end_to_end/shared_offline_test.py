@@ -26,11 +26,14 @@ from xtra_tf.runs import StageDirectory
 from xtra_tf.variables import save_world_model
 
 TARGETS = ('tiny:catch', 'tiny:paddle')
-LENGTHS = (30, 25, 40)
+# One set streams through its table, the other one fits.
+LENGTHS = {'tiny:collect': (30, 25, 40), 'tiny:cross': (30, 20)}
+SIZE = 60
 _STAGE = 'xtra_tf.experiments.StageSettings'
 _BINDINGS = (
     *tiny_run.BINDINGS, f'finetune/{_STAGE}.env_steps = 100',
     'xtra_tf.planning.MctsPlanner.compile_search = False',
+    f'xtra_tf.experiments.ReplaySettings.max_size = {SIZE}',
     f'student/{_STAGE}.updates = 10_000', f'student/{_STAGE}.log_interval = 1',
     # Long enough to be met at work, short enough to be waited for.
     f'finetune/{_STAGE}.updates = 80', f'finetune/{_STAGE}.log_interval = 1',
@@ -45,7 +48,7 @@ def sets(folder):
   for name in tiny_run.SOURCES:
     found[name] = os.path.join(folder, name)
     if not os.path.exists(found[name]):
-      offline_sets.write(found[name], name, LENGTHS)
+      offline_sets.write(found[name], name, LENGTHS[name])
   return found
 
 
@@ -170,7 +173,9 @@ def test_learners_of_different_games_outlive_a_server(tmp_path):
         in learner.said))
   again = serve(str(tmp_path), port, str(tmp_path / 'again.log'))
   assert serving(again) == serving(server)  # every item is back
-  assert 'tiny:collect (95 steps)' in serving(again)
+  assert 'tiny:collect (60 steps), tiny:cross (50 steps)' in serving(again)
+  for process in (server, again):
+    assert 'tiny:collect: epoch 2 begins, ' in process.said
   for (root, learner), target in zip(learners.items(), TARGETS):
     learner.ends_with(0)
     assert 'again, after' in learner.said
@@ -235,7 +240,7 @@ def test_other_data_than_a_run_began_with_are_refused(start, tmp_path):
     refused(errors.StorageError, errors.EXIT_IO, root, first.address)
   first.stop()
   other = str(tmp_path / 'other')
-  offline_sets.write(other, 'tiny:cross', LENGTHS, seed=1)
+  offline_sets.write(other, 'tiny:cross', LENGTHS['tiny:cross'], seed=1)
   second = start(data={**sets(str(tmp_path)), 'tiny:cross': other})
   said = refused(errors.SettingsChangedError, 2, root, second.address)
   assert re.search(r'offline:tiny:cross:data: [0-9a-f]{64} -> [0-9a-f]{64}',

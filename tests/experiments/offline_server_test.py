@@ -39,11 +39,11 @@ class OfflineServerTest(tf.test.TestCase):
 
   def check(self, record, parts=None):
     offline_server.check(parts or self.parts,
-                         SharedServer('host:1', record, 1.))
+                         SharedServer('localhost:1', record, 1.))
 
   def refuse(self, message, **changes):
     with self.assertRaisesRegex(IncompatibleDataError,
-                                f'host:1 do not fit this run.*{message}'):
+                                f'localhost:1 do not fit this run.*{message}'):
       self.check(dataclasses.replace(self.record, **changes))
 
   def tables(self, **changes):
@@ -52,7 +52,7 @@ class OfflineServerTest(tf.test.TestCase):
     return tables
 
   def test_what_fits(self):
-    self.check(SharedRecord.from_bytes(self.record.to_bytes(), 'host:1'))
+    self.check(SharedRecord.from_bytes(self.record.to_bytes(), 'localhost:1'))
     more = {**self.record.tables,
             'tiny:other': self.record.tables['tiny:cross']}
     self.check(dataclasses.replace(self.record, tables=more))
@@ -70,6 +70,14 @@ class OfflineServerTest(tf.test.TestCase):
     tables = {'tiny:collect': self.record.tables['tiny:collect']}
     self.refuse('tiny:cross: expected a table, found those of tiny:collect',
                 tables=tables)
+
+  def test_server_on_another_host(self):
+    away = '192.0.2.1:8000'  # an address of nobody's, for documentation
+    with self.assertRaisesRegex(
+        UsageError, f'{away} is on another host .*without --allow_remote.*SSH'):
+      offline_server.check(self.parts, SharedServer(away, self.record, 1.))
+    offline_server.check(self.parts, SharedServer(
+        away, dataclasses.replace(self.record, remote=True), 1.))
 
   def test_discount(self):
     self.refuse(r'discount: expected 0.\d+, found 0.5', discount=.5)
@@ -104,7 +112,7 @@ class OfflineServerTest(tf.test.TestCase):
     record = dataclasses.replace(self.record, tables=self.tables(teacher={}))
     with self.assertLogs('absl', 'WARNING') as logged:
       self.check(record)
-    self.assertIn('host:1, tiny:cross does not say its data, noise_fraction',
+    self.assertIn('localhost:1, tiny:cross does not say its data, noise_',
                   logged.output[0])
 
   def test_columns_of_the_data_themselves(self):
@@ -112,7 +120,7 @@ class OfflineServerTest(tf.test.TestCase):
         self.record, tables=self.tables(targets='', teacher={})))
 
   def test_facts_say_which_data(self):
-    server = SharedServer('host:1', self.record, 1.)
+    server = SharedServer('localhost:1', self.record, 1.)
     facts = offline_server.facts(self.parts, server)
     self.assertEqual(facts, {
         f'offline:{task}:{name}': value

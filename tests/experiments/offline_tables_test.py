@@ -67,8 +67,9 @@ class OfflineTablesTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(set().union(*seen), {0, 1, 2})
     self.assertRegex(said[0], r'Memory of the offline tables: needs .* has ')
     # 20 + 20 * 8 / 2 steps of 35, in whole games.
-    self.assertEqual([text.split(',')[0] for text in said[1:]],
-                     [f'{NAME}: epoch {n} of the data begins' for n in (2, 3, 4)])
+    self.assertEqual(
+        [text.split(',')[0] for text in said[1:]],
+        [f'{NAME}: epoch {n} of the data begins' for n in (2, 3, 4)])
     self.assertAllClose(offline.scalars(),
                         {f'replay/{NAME}/epochs': 105 / 35})
 

@@ -1,5 +1,6 @@
 """A server of offline tables: what is checked first, and what is served."""
 
+import dataclasses
 import os
 from unittest import mock
 
@@ -17,7 +18,7 @@ from xtra_tf.errors import (
 )
 from xtra_tf.experiments import shared_replay
 from xtra_tf.offline_data import loading
-from xtra_tf.replay import read_record
+from xtra_tf.replay import publish, read_record
 from xtra_tf.replay.probing import probe
 
 GIN_FILES = ['protocols/smoke.gin']
@@ -78,6 +79,54 @@ class SharedReplayTest(parameterized.TestCase, tf.test.TestCase):
     with self.assertRaisesRegex(UnreachableError,
                                 f'port {first.port}, in use by this process'):
       self.start(sets, first.port)
+
+  def test_tables_that_somebody_changes(self):
+    sets = self.prepare({'tiny:cross': self.data('tiny:cross')})
+    for change in (lambda c: c.reset('tiny:cross'),
+                   lambda c: publish(c, sets.record),
+                   lambda c: c.mutate_priorities('tiny:cross', deletes=[
+                       c.sample('tiny:cross', 1).__next__()[0].info.key])):
+      server = self.start(sets)
+      server.load()
+      client = reverb.Client(server.address)
+      list(client.sample('tiny:cross', 3))
+      server.watch(self.fail)  # to look does no harm
+      change(client)
+      with self.assertRaisesRegex(
+          IncompatibleDataError, 'of localhost.* was changed by somebody else: '
+          r'expected \d+ items, \d+ inserted in all, found \d+ and \d+'):
+        server.watch(self.fail)
+
+  def test_other_hosts_are_reported_once(self):
+    sets = self.prepare({'tiny:cross': self.data('tiny:cross')})
+    server = self.start(sets)
+    server.load()
+    warnings = []
+    with mock.patch.object(shared_replay, 'strangers',
+                           return_value=['192.0.2.7']):
+      server.watch(warnings.append)
+      server.watch(warnings.append)
+      server._sets = sets._replace(
+          record=dataclasses.replace(sets.record, remote=True))
+      server._strangers.clear()
+      server.watch(self.fail)  # they are meant to
+    self.assertLen(warnings, 1)
+    self.assertIn(f'192.0.2.7 is connected to port {server.port}', warnings[0])
+
+  def test_what_is_told_before_loading(self):
+    sets = self.prepare({'tiny:cross': self.data('tiny:cross', columns=())})
+    self.assertRegex(sets.lines()[0], r'^tiny:cross: 21 steps of 2 episodes, '
+                     r'needs \d+\.\d KiB; columns of the data .*: none\.$')
+    table = dataclasses.replace(
+        sets.record.tables['tiny:cross'], steps=30, targets='t', teacher={
+            'teacher': 'teacher/x', 'teacher_step': 7,
+            'teacher_weights': '0123456789'})
+    sets = sets._replace(record=dataclasses.replace(
+        sets.record, tables={'tiny:cross': table}))
+    self.assertRegex(
+        sets.lines()[0], '30 steps of 2 episodes, 21 at a time, needs .*; '
+        'targets by teacher/x, step 7, weights 01234567\\.$')
+    self.assertRegex(sets.lines()[1], '^Memory: needs .* has .*')
 
   def test_too_little_memory(self):
     folder = self.data('tiny:cross')

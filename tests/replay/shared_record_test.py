@@ -64,6 +64,9 @@ class SharedRecordTest(parameterized.TestCase, tf.test.TestCase):
         'tables.tiny:a.teacher.teacher_step: expected 7, found 8',
         'window.stack: expected 2, found 3'])
     self.assertEmpty(RECORD.differences(RECORD))
+    # Who may use a server is no part of what it serves.
+    self.assertEmpty(RECORD.differences(
+        dataclasses.replace(RECORD, remote=True)))
 
   def test_through_a_server(self):
     server = self.serve(TableSpec('tiny:a', 3, 0.), RECORD)

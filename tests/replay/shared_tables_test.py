@@ -1,8 +1,10 @@
 """A learner's tables of which some are a shared server's."""
 
+import dataclasses
 import subprocess
 import sys
 import time
+from unittest import mock
 
 from absl.testing import parameterized
 import numpy as np
@@ -10,7 +12,11 @@ import portpicker
 import tensorflow as tf
 
 from xtra_tf.episodes import StepRow
-from xtra_tf.errors import UnreachableError, UsageError
+from xtra_tf.errors import (
+  IncompatibleDataError,
+  UnreachableError,
+  UsageError,
+)
 from xtra_tf.replay import (
   Composition,
   Extras,
@@ -24,6 +30,7 @@ from xtra_tf.replay import (
   connect,
   publish,
   record_table,
+  shared_tables,
 )
 
 WINDOW = WindowSpec(stack=1, unroll_steps=1, td_steps=1,
@@ -122,6 +129,58 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
     self.addCleanup(server.stop)
     with self.assertRaisesRegex(UsageError, 'shares no offline tables'):
       connect(server.address, 1.)
+
+  def test_server_of_other_data_at_the_next_stage(self):
+    server = serve()
+    tables = self.tables(server, names=('b',))
+    next(self.batches(tables, (4,)))
+    server.stop()
+    again = ReplayServer([TableSpec('b', STEPS, 0., STEPS)], WINDOW,
+                         server.port, others=[record_table()])
+    self.addCleanup(again.stop)
+    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda: 1.))
+    table = dataclasses.replace(record().tables['b'], data='d1')
+    publish(again.client(), dataclasses.replace(record(), tables={'b': table}))
+    message = "came back with .* tables.b.data: expected 'd0', found 'd1'"
+    with self.assertRaisesRegex(IncompatibleDataError, message):
+      self.batches(tables, (4,))
+    # And in the middle of one.
+    with self.assertRaisesRegex(IncompatibleDataError, message):
+      shared_tables._Patience(tables._shared, 'b').check()
+
+  def test_a_server_that_loads_is_waited_for(self):
+    server = serve()
+    said = []
+    shared = connect(server.address, .4, said.append)
+    server.stop()
+    again = ReplayServer([TableSpec('b', STEPS, 0., STEPS)], WINDOW,
+                         server.port, others=[record_table()])
+    self.addCleanup(again.stop)
+    patience = shared_tables._Patience(shared, 'b')
+    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda: 1.))
+    time.sleep(.5)
+    patience.check()  # longer than the limit, but it makes progress
+    time.sleep(.5)
+    with self.assertRaisesRegex(UnreachableError, 'loads its data again'):
+      patience.check()  # no more
+    patience.end()
+    self.assertRegex(said[0], f'Waiting for b of .*{server.address}, which '
+                     r'loads its data again \(6 steps by now\): \d s so far')
+    self.assertRegex(said[1], r'serves b again, after \d+ s')
+
+  def test_a_slow_learner_is_no_fault_of_the_server(self):
+    server = serve()
+    self.addCleanup(server.stop)
+    tables = self.tables(server, names=('b',), timeout=1.5)
+
+    def slow():
+      for batch in range(2):
+        time.sleep(.3)
+        yield batch
+
+    with mock.patch.object(shared_tables, '_POLL_SECONDS', .1):
+      for _ in tables._patiently('b', slow()):
+        time.sleep(1.7)  # e.g. an evaluation
 
   def test_server_that_dies_under_a_learner(self):
     port = portpicker.pick_unused_port()

@@ -10,6 +10,7 @@ from xtra_tf.experiments import (
   roles,
   teacher_targets,
 )
+from xtra_tf.experiments.remote_hosts import is_this_host
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.replay import SharedServer
 from xtra_tf.runs import differences
@@ -46,10 +47,17 @@ def check(parts: RunParts, server: SharedServer) -> None:
     server: whose record fits its tables.
 
   Raises:
-    UsageError: the run cannot use shared tables.
+    UsageError: the run cannot use shared tables, or is on another host than
+      the server allows.
     IncompatibleDataError: a task, setting or column differs; each is named
       with what was expected and found.
   """
+  if not server.record.remote and not is_this_host(server.address):
+    raise UsageError(
+        f'The replay server {server.address} is on another host and was '
+        'started without --allow_remote, for its own host alone. Expected '
+        'launchers.replay_server --allow_remote there, or an SSH tunnel to it '
+        'and --offline_address=localhost:PORT here.')
   record, found = server.record, differences(
       {'discount': configuration.discount_of(parts.planner)},
       {'discount': server.record.discount})

@@ -14,16 +14,18 @@ from typing import (
   NamedTuple,
   Optional,
   Sequence,
+  Set,
 )
 
 from xtra_tf.episodes import EpisodeLog
-from xtra_tf.errors import DataFileError, UsageError
+from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.experiments import (
   configuration,
   offline_server,
   roles,
   teacher_targets,
 )
+from xtra_tf.experiments.remote_hosts import strangers
 from xtra_tf.experiments.settings import ReplaySettings
 from xtra_tf.offline_data import (
   LogStream,
@@ -33,6 +35,7 @@ from xtra_tf.offline_data import (
 )
 from xtra_tf.planning.planner import Planner
 from xtra_tf.replay import (
+  RECORD_TABLE,
   ReplayServer,
   ReplayWriter,
   SharedRecord,
@@ -79,8 +82,8 @@ class SharedSets(NamedTuple):
 
 
 def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
-            gin_files: Sequence[str], gin_bindings: Sequence[str]
-            ) -> SharedSets:
+            gin_files: Sequence[str], gin_bindings: Sequence[str],
+            allow_remote: bool = False) -> SharedSets:
   """Opens the sets and checks all that can be checked before loading.
 
   Args:
@@ -89,6 +92,8 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
       not columns of the episodes.
     gin_files: names of gin files; they say what frames and windows are like.
     gin_bindings: single bindings, applied last.
+    allow_remote: learners on other hosts may use the server; without it they
+      refuse to.
 
   Returns:
     The sets.
@@ -126,7 +131,7 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
       window=window, block_length=replay.block_length,
       discount=configuration.discount_of(planner),
       tables={name: _describe(specs[name], log, replay.max_size)
-              for name, log in logs.items()}), str(need),
+              for name, log in logs.items()}, remote=allow_remote), str(need),
       replay.samples_per_step)
 
 
@@ -202,6 +207,7 @@ class SharedReplay:
     self._sets = sets
     self._samples_per_step = samples_per_step
     self._streams: Dict[str, LogStream] = {}
+    self._strangers: Set[str] = set()
     tables = sets.record.tables
     # A table is not sampled before it is full.
     self._server = ReplayServer(
@@ -235,6 +241,41 @@ class SharedReplay:
             f'{sizes[name]} steps after loading.',
             hint=f'Expected {table.items}, as the index of the log says.')
     publish(self._server.client(), self._sets.record)
+
+  def watch(self, warn: Callable[[str], None]) -> None:
+    """Looks whether the tables are still what they were filled with.
+
+    Reverb asks nobody who they are: whoever reaches the port can change them.
+
+    Args:
+      warn: told each other host that is connected though none is allowed.
+
+    Raises:
+      IncompatibleDataError: somebody else has added or removed items.
+    """
+    if not self._sets.record.remote:
+      for host in set(strangers(self.port)) - self._strangers:
+        self._strangers.add(host)
+        warn(f'{host} is connected to port {self.port}, though --allow_remote '
+             'is not given. It can read and change the tables; close the port '
+             'to it.')
+    info = probe(self._server.client())
+    for name, table in self._sets.record.tables.items():
+      stream = self._streams.get(name)
+      self._check_table(info[name], table.items,
+                        stream.steps if stream else table.items)
+    self._check_table(info[RECORD_TABLE], 1, 1)
+
+  def _check_table(self, info: Any, size: int, inserted: int) -> None:
+    found = (info.current_size,
+             info.rate_limiter_info.insert_stats.completed)
+    if found != (size, inserted):
+      raise IncompatibleDataError(
+          f'The table {info.name} of {self.address} was changed by somebody '
+          f'else: expected {size} items, {inserted} inserted in all, found '
+          f'{found[0]} and {found[1]}. Whoever reaches the port can do that; '
+          'close it to others, then start the server again, which fills the '
+          'tables from the disk.')
 
   def stream(self, say: Callable[[str], None]) -> bool:
     """Brings the tables that streams go through up to date, once.

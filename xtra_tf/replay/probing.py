@@ -1,5 +1,6 @@
 """Asks a replay server what it serves, without waiting for ever."""
 
+import time
 from typing import Any, Dict
 
 import reverb
@@ -13,6 +14,7 @@ from xtra_tf.errors import (
 from xtra_tf.replay.window import WindowSpec, signature_differences
 
 TIMEOUT_SECONDS = 10
+_RETRY_SECONDS = 0.2
 
 
 def unreachable(address: str, seconds: float, doing: str) -> UnreachableError:
@@ -35,11 +37,18 @@ def probe(client: reverb.Client, timeout_seconds: int = TIMEOUT_SECONDS
   Raises:
     UnreachableError: the server does not answer.
   """
-  try:
-    return client.server_info(timeout=timeout_seconds)
-  except (reverb.errors.ReverbError, RuntimeError) as error:
-    raise unreachable(client.server_address, timeout_seconds,
-                      'asking for its tables') from error
+  end = time.monotonic() + timeout_seconds
+  while True:
+    try:
+      return client.server_info(timeout=max(1, round(end - time.monotonic())))
+    except (reverb.errors.ReverbError, RuntimeError) as error:
+      # A server that has just taken another's port is met through a connection
+      # to the one before, which breaks at once.
+      if time.monotonic() + _RETRY_SECONDS >= end or isinstance(
+          error, reverb.errors.DeadlineExceededError):
+        raise unreachable(client.server_address, timeout_seconds,
+                          'asking for its tables') from error
+    time.sleep(_RETRY_SECONDS)
 
 
 def check_table(client: reverb.Client, table: str, window: WindowSpec) -> Any:

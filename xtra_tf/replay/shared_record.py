@@ -83,11 +83,13 @@ class SharedRecord:
     block_length: see SegmentWriter.
     discount: per agent step, of values and bootstrap values.
     tables: {task: table}.
+    remote: other hosts may use the server.
   """
   window: WindowSpec
   block_length: int
   discount: float
   tables: Dict[str, SharedTable]
+  remote: bool = False
 
   def to_bytes(self) -> bytes:
     """JSON, for `from_bytes`."""
@@ -120,7 +122,8 @@ class SharedRecord:
           block_length=int(found.pop('block_length')),
           discount=float(found.pop('discount')),
           tables={str(name): SharedTable(**table)
-                  for name, table in found.pop('tables').items()})
+                  for name, table in found.pop('tables').items()},
+          remote=found.pop('remote') is True)
     except (ValueError, TypeError, KeyError, AttributeError,
             RecursionError) as error:
       raise IncompatibleDataError(
@@ -130,9 +133,11 @@ class SharedRecord:
           ) from error
 
   def differences(self, found: 'SharedRecord') -> List[str]:
-    """One phrase for each field in which another record differs from this."""
-    return differences(json.loads(self.to_bytes()),
-                       json.loads(found.to_bytes()), either=True)
+    """One phrase for each field in which what another serves differs."""
+    ours, theirs = (json.loads(record.to_bytes()) for record in (self, found))
+    for content in (ours, theirs):
+      del content['remote']  # who may use it is no part of what it serves
+    return differences(ours, theirs, either=True)
 
 
 def record_table() -> reverb.Table:
