@@ -69,11 +69,9 @@ def main() -> int:
           'xtra_tf on other hosts refuse this server, and other hosts that '
           'connect are reported here; nothing keeps them out. A firewall does, '
           f'e.g. `iptables -A INPUT -p tcp --dport {server.port} ! -i lo -j '
-          'DROP`.')
+          'DROP` and the same with ip6tables.')
   server.load()
-  names = ', '.join(f'{name} ({size:,} steps)'
-                    for name, size in server.sizes().items())
-  _say(f'Serving {names} at {server.address}')
+  _say(f'Serving {", ".join(server.contents())} at {server.address}')
   try:
     while True:
       server.watch(_warn)

@@ -20,9 +20,10 @@ from xtra_tf.experiments import (
   local_run,
   roles,
   shared_replay,
+  stages,
 )
 from xtra_tf.models.registry import build_world_model
-from xtra_tf.runs import StageDirectory
+from xtra_tf.runs import RunDirectory, StageDirectory
 from xtra_tf.variables import save_world_model
 
 TARGETS = ('tiny:catch', 'tiny:paddle')
@@ -68,7 +69,7 @@ class Process:
     with open(self._path, encoding='utf-8', errors='replace') as file:
       return file.read()
 
-  def until(self, is_due, seconds=240):
+  def until(self, is_due, seconds=400):
     """Waits for something, while the process is at work."""
     end = time.monotonic() + seconds
     while not is_due():
@@ -77,7 +78,7 @@ class Process:
       time.sleep(.05)
 
   def ends_with(self, code):
-    assert self._process.wait(300) == code, self.said[-3000:]
+    assert self._process.wait(400) == code, self.said[-3000:]
     assert 'Traceback' not in self.said, self.said[-3000:]
 
   def kill(self):
@@ -155,7 +156,7 @@ def test_learners_of_different_games_outlive_a_server(tmp_path):
                            timeout=200)
   hasty_root = str(tmp_path / 'hasty')
   hasty = learn(hasty_root, address, target=TARGETS[0], stage='student',
-                timeout=3)
+                timeout=8)
   folders = {root: ('finetune', target.replace(':', '.'))
              for root, target in zip(learners, TARGETS)}
   hasty.until(lambda: rows(hasty_root, 'student'))
@@ -173,7 +174,7 @@ def test_learners_of_different_games_outlive_a_server(tmp_path):
         in learner.said))
   again = serve(str(tmp_path), port, str(tmp_path / 'again.log'))
   assert serving(again) == serving(server)  # every item is back
-  assert 'tiny:collect (60 steps), tiny:cross (50 steps)' in serving(again)
+  assert 'tiny:collect (60 of 95 steps), tiny:cross (50 steps)' in serving(again)
   for process in (server, again):
     assert 'tiny:collect: epoch 2 begins, ' in process.said
   for (root, learner), target in zip(learners.items(), TARGETS):
@@ -246,6 +247,25 @@ def test_other_data_than_a_run_began_with_are_refused(start, tmp_path):
   assert re.search(r'offline:tiny:cross:data: [0-9a-f]{64} -> [0-9a-f]{64}',
                    said)
   assert 'tiny:collect' not in said  # nor does it matter where a server is
+
+
+def test_stages_without_offline_data_keep_what_is_known_of_them(tmp_path):
+  directory = RunDirectory(str(tmp_path))
+  run = stages.StageRun(None, directory, {})
+  assert local_run._offline_facts(run, ('scratch',)) == {}
+  facts = {'offline:tiny:cross:data': 'd'}
+  directory.begin({'flag:seed': '0', **facts}, seed=0, command='')
+  assert local_run._offline_facts(run, ('scratch',)) == facts
+  assert local_run._offline_facts(run, ('finetune',)) == {}
+  assert local_run.finished_report(directory, {'flag:seed': '0'}) is None
+  directory.finish('done')
+  os.mkdir(directory.report)
+  with open(os.path.join(directory.report, 'index.html'), 'w',
+            encoding='utf-8'):
+    pass
+  # A finished run's report is found without asking a server.
+  assert local_run.finished_report(directory, {'flag:seed': '0'}) is not None
+  assert local_run.finished_report(directory, {'flag:seed': '1'}) is None
 
 
 def test_server_that_is_not_there(tmp_path):

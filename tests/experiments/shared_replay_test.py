@@ -177,6 +177,7 @@ class SharedReplayTest(parameterized.TestCase, tf.test.TestCase):
     self.addCleanup(server.stop)
     server.load()
     self.assertEqual(server.sizes(), {'tiny:cross': 12})
+    self.assertEqual(server.contents(), ['tiny:cross (12 of 24 steps)'])
     said = []
     self.assertFalse(server.stream(said.append))  # nobody samples
     client = reverb.Client(server.address)

@@ -305,6 +305,15 @@ class SharedReplay:
             f'went through the table, {drawn:,} samples were drawn.')
     return busy
 
+  def contents(self) -> List[str]:
+    """What each table holds now, e.g. `Alien (1,000 of 9,000 steps)`."""
+    found = []
+    for name, size in self.sizes().items():
+      table = self._sets.record.tables[name]
+      whole = f' of {table.steps:,}' if table.streams else ''
+      found.append(f'{name} ({size:,}{whole} steps)')
+    return found
+
   def sizes(self) -> Dict[str, int]:
     """{task: items}."""
     return self._server.sizes()
