@@ -174,7 +174,7 @@ def test_learners_of_different_games_outlive_a_server(tmp_path):
         in learner.said))
   again = serve(str(tmp_path), port, str(tmp_path / 'again.log'))
   assert serving(again) == serving(server)  # every item is back
-  assert 'tiny:collect (60 of 95 steps), tiny:cross (50 steps)' in serving(again)
+  assert 'collect (60 of 95 steps), tiny:cross (50 steps)' in serving(again)
   for process in (server, again):
     assert 'tiny:collect: epoch 2 begins, ' in process.said
   for (root, learner), target in zip(learners.items(), TARGETS):
