@@ -144,7 +144,10 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual((stream.steps, stream.epoch, seen), (10, 0, [10]))
     stream.advance(10)
     self.assertEqual(stream.steps, 10)
+    self.assertFalse(stream.new_epoch())
     stream.advance(16, seen.append)
+    self.assertTrue(stream.new_epoch())
+    self.assertFalse(stream.new_epoch())
     self.assertEqual((stream.steps, stream.epoch, seen),
                      (25, 1, [10, 12, 15, 25]))
     self.assertEqual(self.server.sizes(), {'tiny:a': 0, 'tiny:b': 4})

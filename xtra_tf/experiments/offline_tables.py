@@ -61,9 +61,8 @@ class OfflineTables:
       step: gradient steps that were made.
     """
     for name, stream in self._streams.items():
-      before = stream.epoch
       stream.advance(self._due(name, step))
-      if stream.epoch > before:
+      if stream.new_epoch():
         self._say(f'{name}: epoch {stream.epoch + 1} of the data begins, '
                   f'{stream.steps:,} steps went through the table.')
 

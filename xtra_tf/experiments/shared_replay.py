@@ -297,10 +297,10 @@ class SharedReplay:
              + int(drawn / self._samples_per_step))
       if stream.steps >= due:
         continue
-      busy, before = True, stream.epoch
+      busy = True
       # Not all at once: other streams wait.
       stream.advance(min(due, stream.steps + _STREAM_STEPS))
-      if stream.epoch > before:
+      if stream.new_epoch():
         say(f'{name}: epoch {stream.epoch + 1} begins, {stream.steps:,} steps '
             f'went through the table, {drawn:,} samples were drawn.')
     return busy

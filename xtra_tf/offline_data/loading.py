@@ -102,11 +102,17 @@ class LogStream:
     self._writer = writer
     self._episodes: Iterator[Episode] = iter(())
     self.steps = 0  # written so far, in all passes
+    self._told = 0  # epochs that `new_epoch` has spoken of
 
   @property
   def epoch(self) -> int:
     """Passes through the log that were completed."""
     return self.steps // self._log.num_steps
+
+  def new_epoch(self) -> bool:
+    """Whether a pass was completed since this was asked last, or `seek`."""
+    before, self._told = self._told, self.epoch
+    return self.epoch > before
 
   @property
   def passes(self) -> float:
@@ -126,6 +132,7 @@ class LogStream:
     ends = np.concatenate([[0], np.cumsum(self._log.episode_steps())])
     first = _written(ends, _written(ends, steps, 'left')[0] - keep, 'right')
     self.steps = first[0]
+    self._told = self.epoch
     self._episodes = self._log.episodes(start=first[1])
 
   def advance(self, steps: int,
