@@ -2,11 +2,17 @@
 
 from typing import Callable, Dict, Mapping
 
+from rich.console import Console
+
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.experiments.settings import ReplaySettings
 from xtra_tf.offline_data import LogStream, check_memory, load_log
 from xtra_tf.replay import ReplayTables
 from xtra_tf.runs import StageProgress
+
+
+def _say(line: str) -> None:
+  Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 class OfflineTables:
@@ -19,7 +25,7 @@ class OfflineTables:
 
   def __init__(self, logs: Mapping[str, EpisodeLog], tables: ReplayTables,
                rows: Mapping[str, int], settings: ReplaySettings,
-               say: Callable[[str], None]):
+               say: Callable[[str], None] = _say):
     """Initializes; nothing is loaded yet.
 
     Args:

@@ -10,7 +10,6 @@ import zlib
 
 from absl import logging
 import numpy as np
-from rich.console import Console
 import tensorflow as tf
 
 from xtra_tf import environments
@@ -252,11 +251,7 @@ class _Session:
         evaluation_interval=stage.evaluation_interval)
 
   def _fill_tables(self, step: int) -> ReplayTables:
-    """Makes all tables and fills the offline ones.
-
-    Args:
-      step: gradient steps that were made in earlier sessions.
-    """
+    """Makes all tables and fills the offline ones, as after so many steps."""
     plan = self._plan
     tables = roles.replay_tables(
         self._parts, plan.stage, plan.tasks, plan.online,
@@ -264,9 +259,7 @@ class _Session:
     self._stack.callback(tables.stop)
     names = [task.name for task in plan.tasks]
     self._offline = OfflineTables(
-        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
-        lambda line: Console().print(line, soft_wrap=True, highlight=False,
-                                     markup=False))
+        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay)
     self._offline.load(step)
     played = {name: log.env_steps for name, log in plan.logs.items()}
     if plan.shared is not None:
