@@ -11,7 +11,12 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  StepRow,
+  checked_json,
+)
 from xtra_tf.errors import DataFileError, IncompatibleDataError
 from xtra_tf.experiments import configuration, roles, teacher_targets
 from xtra_tf.models.registry import build_world_model
@@ -137,8 +142,9 @@ class TeacherTargetsTest(tf.test.TestCase):
     with open(path, encoding='utf-8') as file:
       header = json.load(file)
     header['provenance'] = {'teacher': 'teacher', 'seed': 0}
-    with open(path, 'w', encoding='utf-8') as file:
-      json.dump(header, file)
+    del header[checked_json.CHECK]
+    with open(path, 'wb') as file:
+      file.write(checked_json.encode(header))
     with self.assertLogs('absl', 'WARNING') as logged:
       self._laid_over()
     self.assertIn('does not say its teacher_step, teacher_weights, data, ',
