@@ -73,6 +73,20 @@ class EfficientZeroTest(tf.test.TestCase, parameterized.TestCase):
     self.assertAllClose(step.state.latent[1], np.full([2, 2, 4], 7 / 8),
                         rtol=1e-5)
 
+  def test_network_sees_the_action_as_a_plane_of_its_own(self):
+    model = EfficientZero(
+        small_config(num_actions=3, action_encoding='one_hot'), seed=0)
+    dynamics = model.dynamics
+    for conv in (dynamics.conv, dynamics.block.conv_1, dynamics.block.conv_2):
+      conv.kernel.assign(tf.zeros_like(conv.kernel))
+    kernel = dynamics.conv.kernel.numpy()
+    kernel[1, 1, -3:] = [[7.], [0.], [5.]]  # the planes of actions 0, 1, 2
+    dynamics.conv.kernel.assign(kernel)
+    state = model.initial_inference(tf.zeros([3, 32, 32, 2])).state
+    state = state._replace(latent=tf.zeros_like(state.latent))
+    step = model.recurrent_inference(state, tf.constant([0, 1, 2]))
+    self.assertAllClose(step.state.latent[:, 0, 0, 0], [7., 0., 5.], rtol=1e-5)
+
   def test_dynamics_has_a_skip_connection_around_its_convolutions(self):
     config = small_config()
     model = EfficientZero(config, seed=0)

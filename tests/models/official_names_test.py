@@ -150,6 +150,8 @@ class OfficialNamesTest(tf.test.TestCase, parameterized.TestCase):
   @parameterized.parameters(
       ({'observation_shape': (6,)}, 'efficientzero', 'vectors of 6 numbers'),
       ({'downsample': False}, 'xtra', 'always downsample'),
+      ({'shrinkage': 8}, 'xtra', 'shrink images by 16, this one by 8'),
+      ({'action_encoding': 'one_hot'}, 'efficientzero', 'as one plane'),
       ({}, 'other', "no family 'other', only efficientzero and xtra"))
   def test_no_such_official_network(self, changes, family, message):
     with self.assertRaisesRegex(ValueError, message):

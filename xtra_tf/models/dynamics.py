@@ -30,7 +30,8 @@ class Dynamics(tf.keras.layers.Layer):
   def __init__(self, latent_shape: Tuple[int, int, int], num_actions: int,
                bins: int, lstm_size: int, head_channels: int,
                head_hidden: Sequence[int], seeds: Seeds, name: str, *,
-               gradient_scale: float, zero_initial_heads: bool):
+               gradient_scale: float, zero_initial_heads: bool,
+               action_encoding: str):
     """Creates the layers.
 
     Args:
@@ -44,13 +45,17 @@ class Dynamics(tf.keras.layers.Layer):
       name: of the layer.
       gradient_scale: factor of the gradient that arrives at a new latent.
       zero_initial_heads: whether prefix logits are 0 at first.
+      action_encoding: one of ACTION_ENCODINGS.
     """
     super().__init__(name=name, autocast=False)
     self._num_actions = num_actions
+    self._one_hot = action_encoding == 'one_hot'
     self._gradient_scale = gradient_scale
     channels = latent_shape[-1]
     with tf.name_scope(name):
-      self.conv = layers.Convolution(channels + 1, channels, seeds, 'conv')
+      planes = num_actions if self._one_hot else 1
+      self.conv = layers.Convolution(
+          channels + planes, channels, seeds, 'conv')
       self.norm = BatchNorm(channels, 'norm')
       self.block = layers.ResidualBlock(channels, channels, seeds, 'block')
       self.prefix_reducer = layers.ChannelReducer(
@@ -71,13 +76,13 @@ class Dynamics(tf.keras.layers.Layer):
       lstm_hidden: <float32>[B, L].
       lstm_cell: <float32>[B, L].
       action: <int32 or float32>[B] of 0..A - 1; the network sees a plane of
-        action / A.
+        action / A, or A planes of which the action's is 1.
       training: whether batch statistics are used (and updated).
 
     Returns:
       A DynamicsOutput.
     """
-    plane = tf.cast(self._action_plane(latent, action), latent.dtype)
+    plane = tf.cast(self._action_planes(latent, action), latent.dtype)
     x = tf.concat([latent, plane], axis=-1)
     x = tf.nn.relu(self.norm(self.conv(x), training=training) + latent)
     latent = self.block(x, training=training)
@@ -90,7 +95,11 @@ class Dynamics(tf.keras.layers.Layer):
     return DynamicsOutput(latent, lstm_hidden, lstm_cell,
                           self.prefix(y, training=training))
 
-  def _action_plane(self, latent: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
-    level = tf.cast(action, tf.float32) / self._num_actions
-    plane = tf.reshape(level, [-1, 1, 1, 1])
-    return tf.tile(plane, [1, latent.shape[1], latent.shape[2], 1])
+  def _action_planes(self, latent: tf.Tensor, action: tf.Tensor) -> tf.Tensor:
+    if self._one_hot:
+      level = tf.one_hot(tf.cast(action, tf.int32), self._num_actions,
+                         dtype=latent.dtype)
+    else:
+      level = (tf.cast(action, tf.float32) / self._num_actions)[:, tf.newaxis]
+    planes = level[:, tf.newaxis, tf.newaxis, :]
+    return tf.tile(planes, [1, latent.shape[1], latent.shape[2], 1])

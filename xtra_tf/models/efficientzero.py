@@ -68,7 +68,8 @@ class EfficientZero(WorldModel):
         latent_shape, config.network_actions, config.bins, config.lstm_size,
         config.head_channels, config.head_hidden, seeds, 'dynamics',
         gradient_scale=config.state_gradient_scale,
-        zero_initial_heads=config.zero_initial_heads)
+        zero_initial_heads=config.zero_initial_heads,
+        action_encoding=config.action_encoding)
     self.prediction = Prediction(
         latent_shape, config.network_actions, config.bins,
         config.head_channels, config.head_hidden, seeds, 'prediction',

@@ -7,6 +7,7 @@ from xtra_tf.errors import UsageError, near_names
 from xtra_tf.models.representation import SHRINKAGES, latent_shape
 
 COMPUTE_DTYPES = ('float32', 'bfloat16')
+ACTION_ENCODINGS = ('level', 'one_hot')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,10 @@ class EfficientZeroConfig:
       statistics, which all steps share, fit none of them until the network has
       learned otherwise: in short trainings that is never.
     zero_initial_heads: whether value, prefix and policy logits start at 0.
+    action_encoding: how the dynamics sees an action. `level`, the official
+      form: one plane of its number / A, from which the network has to learn
+      that neighbouring numbers are no similar actions. `one_hot`: a plane for
+      each action, as in LightZero's EfficientZero.
     compute_dtype: of convolutions and linear maps. `bfloat16`: half the memory
       and, on accelerators and processors that know it, less time. Weights,
       batch norm, the LSTM's gates and memory, states, last layers of the heads
@@ -65,6 +70,7 @@ class EfficientZeroConfig:
   state_gradient_scale: float = 0.5
   normalize_state: bool = False
   zero_initial_heads: bool = True
+  action_encoding: str = 'level'
   compute_dtype: str = 'float32'
 
   def __post_init__(self) -> None:
@@ -82,6 +88,10 @@ class EfficientZeroConfig:
     for field in dataclasses.fields(self):
       if field.type in (int, Tuple[int, ...]):
         self._check_positive(field.name)
+    if self.action_encoding not in ACTION_ENCODINGS:
+      raise UsageError(
+          f'`action_encoding` is {self.action_encoding!r}. '
+          f'{near_names(str(self.action_encoding), ACTION_ENCODINGS)}')
     if self.compute_dtype not in COMPUTE_DTYPES:
       raise UsageError(
           f'`compute_dtype` is {self.compute_dtype!r}. '

@@ -109,6 +109,9 @@ def why_not_official(config: EfficientZeroConfig, family: str
   if config.downsample and config.shrinkage != 16:
     return (f'The networks of {family} shrink images by 16, this one by '
             f'{config.shrinkage}.')
+  if config.action_encoding != 'level':
+    return (f'The networks of {family} see an action as one plane, this one '
+            'as a plane for each.')
   return None
 
 
