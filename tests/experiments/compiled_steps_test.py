@@ -98,8 +98,8 @@ class CompiledStepsTest(parameterized.TestCase, tf.test.TestCase):
     hlo = step.experimental_get_compiler_ir(batch())(stage='hlo')
     self.assertIn('ENTRY', hlo)
 
-  @pytest.mark.slow
   @parameterized.parameters(*_STAGES)
+  @pytest.mark.slow
   def test_compiled_step_runs(self, name, bindings):
     agent, batch = _stage(name, bindings)
     step = tf.function(agent.train, autograph=False, jit_compile=True)
