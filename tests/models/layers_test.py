@@ -139,6 +139,36 @@ class LstmCellTest(tf.test.TestCase):
       self.assertBetween(np.abs(weight.numpy()).max(), 0.9 / 8., 1. / 8.)
 
 
+class MinMaxNormalizeTest(tf.test.TestCase, parameterized.TestCase):
+
+  def test_rows_reach_from_0_to_1(self):
+    x = np.random.default_rng(0).normal(3., 5., [4, 3, 3, 2]).astype('f4')
+    y = layers.min_max_normalize(tf.constant(x)).numpy()
+    low, high = (f(axis=(1, 2, 3), keepdims=True) for f in (x.min, x.max))
+    self.assertAllClose(y, (x - low) / (high - low))
+    self.assertAllEqual(y.min(axis=(1, 2, 3)), np.zeros(4))
+    self.assertAllEqual(y.max(axis=(1, 2, 3)), np.ones(4))
+
+  def test_equal_values_are_0(self):
+    self.assertAllEqual(layers.min_max_normalize(tf.fill([2, 1, 1, 3], 7.)),
+                        tf.zeros([2, 1, 1, 3]))
+
+  @parameterized.parameters(False, True)
+  def test_gradient(self, compiled):
+    # y_1 = (x_1 - x_0) / (x_2 - x_0) with 1, 2, 5: dy_1 / dx is
+    # (-1 / 4 + 1 / 16, 1 / 4, -1 / 16); the second 1 is no extreme.
+    x = tf.constant([1., 2., 5., 1.], shape=[1, 1, 4, 1])
+
+    def gradient(x):
+      with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layers.min_max_normalize(x)[0, 0, 1, 0]
+      return tf.reshape(tape.gradient(y, x), [-1])
+
+    found = tf.function(gradient, jit_compile=compiled)(x)
+    self.assertAllClose(found, [-3 / 16, 1 / 4, -1 / 16, 0.])
+
+
 class SeedsTest(tf.test.TestCase):
 
   def test_equal_seeds_give_equal_sequences_of_different_numbers(self):

@@ -7,6 +7,7 @@ Variables are float32. Convolutions and linear maps compute in the precision of
 what they are given, <float32 or bfloat16>, and so do not let Keras cast it.
 """
 
+import math
 from typing import Any, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
@@ -53,7 +54,8 @@ def min_max_normalize(latent: tf.Tensor) -> tf.Tensor:
 
     (x - min(x)) / (max(x) - min(x)),  0 if all values are equal
 
-  with min and max over space and channels together.
+  with min and max over space and channels together. Of equal extremes the first
+  has the gradient, as in PyTorch.
   Source: EfficientZero `core/model.py` (renormalize).
 
   Args:
@@ -62,9 +64,15 @@ def min_max_normalize(latent: tf.Tensor) -> tf.Tensor:
   Returns:
     <float32>[B, h, w, C].
   """
-  minimum = tf.reduce_min(latent, axis=[1, 2, 3], keepdims=True)
-  maximum = tf.reduce_max(latent, axis=[1, 2, 3], keepdims=True)
-  return tf.math.divide_no_nan(latent - minimum, maximum - minimum)
+  flat = tf.reshape(latent, [tf.shape(latent)[0], math.prod(latent.shape[1:])])
+  # Not reduce_min and reduce_max: XLA may compute the latent twice, unlike in
+  # the last bit, and their gradients, 0 / 0 where nothing equals the extreme,
+  # would not be finite.
+  minimum, maximum = (
+      tf.gather(flat, index(flat, axis=1)[:, tf.newaxis], batch_dims=1)
+      for index in (tf.argmin, tf.argmax))
+  normalized = tf.math.divide_no_nan(flat - minimum, maximum - minimum)
+  return tf.reshape(normalized, tf.shape(latent))
 
 
 class Convolution(tf.keras.layers.Layer):
