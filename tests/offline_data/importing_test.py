@@ -8,6 +8,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 import numpy as np
+import pytest
 
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
 from xtra_tf.errors import DataFileError, UsageError
@@ -28,7 +29,7 @@ sys.path[:0] = [{root!r}, {here!r}]
 import importing_test
 importing_test.import_dataset(
     importing_test.Counting(900), {output!r},
-    progress=lambda done: os._exit(7) if done == 700 else None)
+    progress=lambda done: os._exit(7) if done == {row} else None)
 """
 
 
@@ -76,13 +77,25 @@ class ImportingTest(parameterized.TestCase):
     self.folder = self.create_tempdir().full_path
     self.output = os.path.join(self.folder, 'data')
 
-  def test_kill_leaves_no_output_and_the_next_import_is_whole(self):
+  def kill_at(self, row):
     script = _KILLED.format(root=_ROOT, here=os.path.dirname(__file__),
-                            output=self.output)
+                            output=self.output, row=row)
     result = subprocess.run([sys.executable, '-c', script], timeout=120,
                             capture_output=True, text=True, check=False)
     self.assertEqual(result.returncode, 7, result.stderr)
     self.assertEqual(os.listdir(self.folder), ['data.partial'])
+
+  @pytest.mark.slow
+  def test_thirty_kills_one_after_the_other(self):
+    for row in np.random.default_rng(0).integers(1, 900, 30):
+      self.kill_at(row)
+    import_dataset(Counting(900), self.output)
+    other = os.path.join(self.folder, 'other')
+    import_dataset(Counting(900), other)
+    self.assertEqual(files(self.output), files(other))
+
+  def test_kill_leaves_no_output_and_the_next_import_is_whole(self):
+    self.kill_at(700)
     self.assertGreater(EpisodeLog(os.path.join(
         self.output + '.partial', 'data')).num_episodes, 3)
     written = []
