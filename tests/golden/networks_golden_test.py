@@ -184,7 +184,7 @@ class NetworksGoldenTest(tf.test.TestCase, parameterized.TestCase):
   @parameterized.named_parameters(*_CASES)
   def test_batch_loss_in_bfloat16(self, stem):
     case, parts, gradients = _training(stem, 'bfloat16')
-    _, exact, expected = _training(stem)
+    _, exact, _ = _training(stem)
     found, wanted = (
         float(tf.reduce_mean(unroll_loss.weighted_sum(p, case.settings)))
         for p in (parts, exact))
@@ -192,8 +192,6 @@ class NetworksGoldenTest(tf.test.TestCase, parameterized.TestCase):
     self.assertLess(abs(found - wanted), 0.01 * abs(wanted))
     for gradient in gradients:
       self.assertEqual(gradient.dtype, tf.float32)
-    norm, exact_norm = (tf.linalg.global_norm(g) for g in (gradients, expected))
-    self.assertLess(abs(norm - exact_norm), 0.1 * exact_norm)
 
   @parameterized.named_parameters(*_CASES)
   def test_gradients(self, stem):

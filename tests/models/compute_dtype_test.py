@@ -40,6 +40,29 @@ def said(model, observation, training=False):
   return root, later, model.project(later.state, True, training=training)
 
 
+def _gradient(model, rows):
+  """<float32>[P] of all heads' cross entropies over an unroll of 3 steps."""
+  random = np.random.default_rng(0)
+  config = model.config
+  observation = tf.constant(
+      random.uniform(size=[rows, *config.observation_shape]), tf.float32)
+  with tf.GradientTape() as tape:
+    output = model.initial_inference(observation, training=True)
+    losses = []
+    for step in range(4):
+      if step:
+        output = model.recurrent_inference(output.state, tf.constant(
+            random.integers(0, config.num_actions, [rows])), training=True)
+      losses += [tf.nn.sparse_softmax_cross_entropy_with_logits(
+          random.integers(0, logits.shape[-1], [rows]), logits)
+                 for logits in (output.value_logits, output.policy_logits,
+                                output.reward_logits)]
+    total = tf.reduce_mean(tf.stack(losses))
+  found = tape.gradient(total, model.trainable_variables,
+                        unconnected_gradients='zero')
+  return tf.concat([tf.reshape(g, [-1]) for g in found], axis=0)
+
+
 class ComputeDtypeTest(parameterized.TestCase, tf.test.TestCase):
 
   @parameterized.parameters(False, True)
@@ -54,6 +77,18 @@ class ComputeDtypeTest(parameterized.TestCase, tf.test.TestCase):
       self.assertLess(tf.norm(one - other), bound * tf.norm(one) + 1e-6)
     self.assertTrue(any(
         np.any(np.not_equal(one, other)) for one, other in zip(exact, short)))
+
+  def test_gradients_point_the_same_way(self):
+    exact, short = (EfficientZero(dataclasses.replace(
+        EXACT, observation_shape=(48, 48, 4), channels=16,
+        compute_dtype=dtype), seed=0) for dtype in ('float32', 'bfloat16'))
+    copy_variables(exact, short)
+    found = [_gradient(model, rows=64) for model in (exact, short)]
+    norms = [float(tf.norm(gradient)) for gradient in found]
+    self.assertNear(norms[0], norms[1], 0.1 * norms[0])
+    cosine = float(tf.tensordot(*found, axes=1)) / (norms[0] * norms[1])
+    self.assertGreater(cosine, 0.9)
+    self.assertLess(cosine, 1. - 1e-6)
 
   def test_convolutions_and_maps_compute_in_bfloat16(self):
     _, short = both()
