@@ -17,6 +17,8 @@ _DOCS = os.path.join(os.path.dirname(_HERE), 'docs')
 RESULTS = os.path.join(_DOCS, 'benchmarks', 'results.json')
 PAGE = os.path.join(_DOCS, 'performance.md')
 CHART = os.path.join(_DOCS, 'images', 'search_cost.png')
+_CHART_LINE = ('\n![Milliseconds of a search against its sizes]'
+               '(images/search_cost.png)\n')
 _BEGIN, _END = '<!-- results: begin -->', '<!-- results: end -->'
 _AXES = {'num_simulations': 'simulations', 'batch': 'roots at a time',
          'num_actions': 'actions'}
@@ -62,6 +64,8 @@ def tables(results: Mapping[str, Any]) -> str:
         f'{machine["memory_gib"]} GiB; {run["threads"]} threads each; load '
         f'average before the run {machine["load_average"]:.1f}.\n\n'
         + _versions(records) + '\n' + _table(records))
+    if name == 'cost':
+      texts.append(_CHART_LINE)
   return ''.join(texts)
 
 
