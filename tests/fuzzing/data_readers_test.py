@@ -35,12 +35,6 @@ _TASK = TaskSpec(name='tiny:fake', observation_shape=(4, 4, 1),
                  legal_actions=(0, 1, 2), action_names=('N', 'L', 'R'))
 
 
-def fuzz(examples):
-  return hypothesis.settings(
-      max_examples=examples, deadline=None, derandomize=True, database=None,
-      suppress_health_check=list(hypothesis.HealthCheck))
-
-
 def write_log(directory):
   writer = EpisodeLogWriter(directory, _TASK, ('root_value',), block_steps=4)
   for length in (5, 3, 6):
@@ -102,7 +96,7 @@ class EpisodeLogTest(Files):
     EpisodeLog(self.folder).verify()
 
   def test_damage_never_passes(self):
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(self.paths(), mutations.edits())
     def check(path, some):
       content = mutations.apply(self.contents[path], some)
@@ -117,7 +111,7 @@ class EpisodeLogTest(Files):
     lines = self.contents[path].splitlines(keepends=True)
     names = sorted(set(json.loads(lines[0])) - {'check'})
 
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(
         st.integers(0, len(lines) - 1), st.dictionaries(
             st.sampled_from(names), mutations.json_values, min_size=1,
@@ -138,7 +132,7 @@ class EpisodeLogTest(Files):
     fields = [(name,) for name in content] + [
         ('task', name) for name in content['task']]
 
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(st.sampled_from(fields), mutations.json_values)
     def check(field, value):
       changed = json.loads(json.dumps(content))
@@ -170,7 +164,7 @@ class NpyTest(Files):
         while len(stream.read(2)):
           pass
 
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(texts, st.integers(0, 3), st.integers(0, 2),
                       st.one_of(st.none(), st.integers(0, 2**16 - 1)),
                       st.binary(max_size=40), mutations.edits(2))
@@ -198,7 +192,7 @@ class DqnReplayTest(Files):
       pass
 
   def test_compressed_bytes(self):
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(self.paths(), mutations.edits())
     def check(path, some):
       self.with_file(path, mutations.apply(self.contents[path], some),
@@ -206,7 +200,7 @@ class DqnReplayTest(Files):
     check()
 
   def test_arrays(self):
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(self.paths(), mutations.edits())
     def check(path, some):
       plain = gzip.decompress(self.contents[path])
@@ -229,7 +223,7 @@ class EfficientZeroReplayTest(Files):
       pass
 
   def test_bytes(self):
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(self.paths(), mutations.edits())
     def check(path, some):
       self.with_file(path, mutations.apply(self.contents[path], some),
@@ -241,7 +235,7 @@ class EfficientZeroReplayTest(Files):
         st.sampled_from(('i1', 'i8', 'u8', 'f4', 'f8', 'S3', '?', 'U2', 'c8')),
         st.lists(st.integers(0, 9), max_size=3), st.integers(-300, 300))
 
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(self.paths(), arrays)
     def check(path, array):
       kind, shape, value = array

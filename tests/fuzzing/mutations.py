@@ -1,11 +1,19 @@
 """How files are damaged: what a bad copy or an enemy would do to bytes."""
 
+import hypothesis
 from hypothesis import strategies as st
 
 # Values on which sizes and offsets turn over.
 _EDGES = (b'\x00', b'\xff', b'\xff\xff\xff\xff', b'\x00\x00\x00\x80',
           b'\xff' * 8, b'\x00' * 8, b'9' * 20, b'-1', b'NaN', b'[', b'{', b'"',
           b"'", b'(', b'\n')
+
+
+def fuzz(examples):
+  """Hypothesis' settings: the same examples at every run."""
+  return hypothesis.settings(
+      max_examples=examples, deadline=None, derandomize=True, database=None,
+      suppress_health_check=list(hypothesis.HealthCheck))
 
 
 @st.composite

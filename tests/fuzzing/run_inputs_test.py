@@ -21,12 +21,6 @@ from xtra_tf.variables import torch_pickle, torch_writing
 from xtra_tf.variables.state_dicts import read_state_dict
 
 
-def fuzz(examples):
-  return hypothesis.settings(
-      max_examples=examples, deadline=None, derandomize=True, database=None,
-      suppress_health_check=list(hypothesis.HealthCheck))
-
-
 class TorchTest(absltest.TestCase):
 
   def setUp(self):
@@ -50,7 +44,7 @@ class TorchTest(absltest.TestCase):
   def test_archives(self):
     good = torch_writing.archive_bytes(self.tensors, self.versions)
 
-    @fuzz(150)
+    @mutations.fuzz(150)
     @hypothesis.given(mutations.edits())
     def check(some):
       self.read(mutations.apply(good, some))
@@ -62,7 +56,7 @@ class TorchTest(absltest.TestCase):
       members = {name: archive.read(name) for name in archive.namelist()}
     name = next(n for n in members if n.endswith('data.pkl'))
 
-    @fuzz(150)
+    @mutations.fuzz(150)
     @hypothesis.given(mutations.edits(6))
     def check(some):
       buffer = io.BytesIO()
@@ -79,7 +73,7 @@ class TorchTest(absltest.TestCase):
         (b'', b'\x00', b'\x01', b'\x05', b'\xff\xff\xff\x7f', b'a\n', b'1\n',
          b'torch._utils\n_rebuild_tensor_v2\n', b'\x03\x00\x00\x00abc')))
 
-    @fuzz(200)
+    @mutations.fuzz(200)
     @hypothesis.given(st.lists(parts, max_size=12))
     def check(sequence):
       data = b'\x80\x02' + b''.join(a + b for a, b in sequence) + b'.'
@@ -107,7 +101,7 @@ class GinTest(absltest.TestCase):
                          'True', '1j', '...', '__import__("os")')))
     joints = st.sampled_from((' = ', '=', ' = \\\n', ' ', '\n = ', ' = #'))
 
-    @fuzz(150)
+    @mutations.fuzz(150)
     @hypothesis.given(names, joints, values)
     def check(name, joint, value):
       with limited():
@@ -150,7 +144,7 @@ class ManifestTest(absltest.TestCase):
         self.assertIn(self.root, str(error))
 
   def test_bytes(self):
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(mutations.edits())
     def check(some):
       self.read(mutations.apply(self.content, some))
@@ -159,7 +153,7 @@ class ManifestTest(absltest.TestCase):
   def test_values(self):
     fields = json.loads(self.content)
 
-    @fuzz(100)
+    @mutations.fuzz(100)
     @hypothesis.given(st.sampled_from(sorted(fields)), mutations.json_values,
                       st.booleans())
     def check(name, value, in_files):
@@ -190,12 +184,12 @@ class ManifestTest(absltest.TestCase):
         except UserError as error:
           self.assertIn(directory.path, str(error))
 
-    @fuzz(50)
+    @mutations.fuzz(50)
     @hypothesis.given(mutations.edits())
     def check_bytes(some):
       read(mutations.apply(content, some))
 
-    @fuzz(50)
+    @mutations.fuzz(50)
     @hypothesis.given(st.sampled_from(sorted(fields)), mutations.json_values)
     def check_values(name, value):
       read(json.dumps({**fields, name: value}).encode())

@@ -217,7 +217,9 @@ def _read(path: str, kind: Type[Line]) -> List[Line]:
   for number, line in enumerate(lines):
     try:
       found.append(kind.from_json(json.loads(line)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-      raise DataFileError(path, f'is damaged: {error!r}.', record=number,
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError,
+            ValueError) as error:
+      raise DataFileError(path, f'is damaged: {repr(error)[:300]}.',
+                          record=number,
                           hint='Restore the file from a copy.') from error
   return found

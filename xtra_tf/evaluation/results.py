@@ -102,6 +102,10 @@ class ResultRecord:
     if len(set(counts.values())) != 1 or not self.seeds:
       raise ValueError('A result has one entry per episode in each of its '
                        f'columns, got {counts}.')
+    for name in ('run', 'stage', 'task', 'profile', 'codec', 'recording'):
+      if not isinstance(getattr(self, name), str):
+        raise ValueError(f'{name} is {getattr(self, name)!r:.80}, expected '
+                         'text')
     for name in ('step', 'env_steps'):
       object.__setattr__(self, name, int(getattr(self, name)))
     object.__setattr__(self, 'statistics', {
@@ -139,7 +143,8 @@ def read(path: str) -> List[ResultRecord]:
       fields = json.loads(line)
       records.append(ResultRecord(
           **{k: v for k, v in fields.items() if k in known}))
-    except (ValueError, TypeError, AttributeError) as error:
+    except (AttributeError, OverflowError, RecursionError, TypeError,
+            ValueError) as error:
       raise DataFileError(path, f'not an evaluation result: {error}.',
                           record=number) from error
   return records

@@ -83,7 +83,7 @@ def read_metadata(folder: str, versions: Collection[str]) -> Dict[str, Any]:
   if not isinstance(metadata, dict):
     raise DataFileError(path, 'the file holds no JSON object.', hint=_COPY)
   found = metadata.get('minari_version')
-  if found not in versions:
+  if not isinstance(found, str) or found not in versions:
     raise DataFileError(
         path, f'the data set is of Minari {found!r}.',
         hint=f'Expected one of {", ".join(sorted(versions))}.')
