@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from launchers import program, settings_flags
+from launchers import fact_table, program, settings_flags
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag('debug')
@@ -80,14 +80,8 @@ def _show(output: str, collected: Any) -> None:
     output: the folder.
     collected: a Collected.
   """
-  from rich.console import Console
-  from rich.table import Table
-
-  from xtra_tf.runs import format_bytes
-  table = Table(title=f'{collected.task.name}: {output}', show_header=False)
-  table.add_column('')
-  table.add_column('', justify='right')
   from xtra_tf.evaluation import data_page
+  from xtra_tf.runs import format_bytes
   task = collected.task
   frame = 'x'.join(map(str, task.observation_shape))
   rows = [('Played by', data_page.who_played(collected.provenance)),
@@ -104,12 +98,10 @@ def _show(output: str, collected: Any) -> None:
              ('Least and greatest return',
               f'{returns.min():,.2f}, {returns.max():,.2f}')]
   for name in ('random', 'human'):
-    score = getattr(collected.task, f'{name}_score')
+    score = getattr(task, f'{name}_score')
     if score is not None:
       rows.append((f'Mean return of {name} play', f'{score:,.2f}'))
-  for row in rows:
-    table.add_row(*row)
-  Console().print(table)
+  fact_table.show(f'{task.name}: {output}', rows)
 
 
 if __name__ == '__main__':

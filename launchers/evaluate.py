@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from launchers import gin_flags, program
+from launchers import fact_table, gin_flags, program
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -89,22 +89,15 @@ def _show(evaluation: Any, result: Any) -> None:
     evaluation: a CheckpointEvaluation.
     result: of its games.
   """
-  from rich.console import Console
-  from rich.table import Table
-
   from xtra_tf.evaluation.summary import summarize
-  info = evaluation.checkpoint
-  table = Table(title=f'{evaluation.task.name}: {evaluation.stage}, gradient '
-                f'step {info.step:,}, profile {evaluation.profile}, '
-                f'{evaluation.task.codec} frames', show_header=False)
-  table.add_column('')
-  table.add_column('', justify='right')
-  for row in summarize(evaluation.record(result)):
-    table.add_row(*row)
+  rows = list(summarize(evaluation.record(result)))
   simulations = getattr(evaluation.planner, 'num_simulations', None)
   if simulations is not None:
-    table.add_row('Simulations per search', f'{simulations}')
-  Console().print(table)
+    rows.append(('Simulations per search', f'{simulations}'))
+  fact_table.show(
+      f'{evaluation.task.name}: {evaluation.stage}, gradient step '
+      f'{evaluation.checkpoint.step:,}, profile {evaluation.profile}, '
+      f'{evaluation.task.codec} frames', rows)
 
 
 if __name__ == '__main__':

@@ -14,11 +14,10 @@ its folder. The last line that it prints is the path of the data.
 """
 
 import sys
-from typing import Any
 
 from absl import flags
 
-from launchers import program
+from launchers import fact_table, program
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag('debug')
@@ -47,26 +46,11 @@ def main() -> int:
                      ) as progress:
     summary = exporting.export_dataset(log, output, make_target,
                                        progress.update)
-  _show(summary)
+  fact_table.show(
+      f'{summary.task.name}: exported', exporting.summary_rows(summary),
+      [f'Not carried: {note}' for note in summary.not_carried])
   sys.stdout.write(f'{summary.directory}\n')
   return 0
-
-
-def _show(summary: Any) -> None:
-  """Prints the counts of an ExportSummary."""
-  from rich.console import Console
-  from rich.table import Table
-
-  from xtra_tf.offline_data.exporting import summary_rows
-  table = Table(title=f'{summary.task.name}: exported', show_header=False)
-  table.add_column('')
-  table.add_column('', justify='right')
-  for row in summary_rows(summary):
-    table.add_row(*row)
-  console = Console()
-  console.print(table)
-  for note in summary.not_carried:
-    console.print(f'Not carried: {note}', soft_wrap=True, highlight=False)
 
 
 if __name__ == '__main__':

@@ -19,11 +19,10 @@ path of the data.
 """
 
 import sys
-from typing import Any
 
 from absl import flags
 
-from launchers import program
+from launchers import fact_table, program
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag('debug')
@@ -53,34 +52,19 @@ def main() -> int:
   output = program.require('output', _OUTPUT.value, 'data/pong')
   if not FLAGS.debug:
     program.hide_native_output()
+  from xtra_tf.offline_data import importing
   from xtra_tf.offline_data.formats import open_source
-  from xtra_tf.offline_data.importing import import_dataset
   from xtra_tf.runs import StageProgress
   source = open_source(name, path, task)
   with StageProgress(f'Import: {task}', source.num_records, unit=source.unit
                      ) as progress:
-    summary = import_dataset(source, output, _RESOLUTION.value,
-                             _GRAYSCALE.value, progress.update)
-  _show(summary)
+    summary = importing.import_dataset(
+        source, output, _RESOLUTION.value, _GRAYSCALE.value, progress.update)
+  fact_table.show(
+      f'{summary.task.name}: imported', importing.summary_rows(summary),
+      [f'Note: {note}' for note in summary.notes])
   sys.stdout.write(f'{summary.directory}\n')
   return 0
-
-
-def _show(summary: Any) -> None:
-  """Prints the counts of an ImportSummary."""
-  from rich.console import Console
-  from rich.table import Table
-
-  from xtra_tf.offline_data.importing import summary_rows
-  table = Table(title=f'{summary.task.name}: imported', show_header=False)
-  table.add_column('')
-  table.add_column('', justify='right')
-  for row in summary_rows(summary):
-    table.add_row(*row)
-  console = Console()
-  console.print(table)
-  for note in summary.notes:
-    console.print(f'Note: {note}', soft_wrap=True, highlight=False)
 
 
 if __name__ == '__main__':

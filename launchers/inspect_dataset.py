@@ -14,7 +14,7 @@ import sys
 
 from absl import flags
 
-from launchers import program
+from launchers import fact_table, program
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag('debug')
@@ -33,24 +33,14 @@ def main() -> int:
   source = program.require('source', _SOURCE.value, 'data/alien')
   if not FLAGS.debug:
     program.hide_native_output()
-  from rich.console import Console
-  from rich.table import Table
-
   from xtra_tf.evaluation import data_page
   from xtra_tf.offline_data import inspection
   from xtra_tf.runs import StageProgress
   total = inspection.stored_rows(source)
   with StageProgress('Inspecting', total=total, unit='rows') as progress:
     found = inspection.inspect(source, progress.update, _TARGETS.value)
-  table = Table(title=f'{found.task.name}: {source}', show_header=False)
-  table.add_column('')
-  table.add_column('', justify='right')
-  for row in data_page.facts(found):
-    table.add_row(*row)
-  console = Console()
-  console.print(table)
-  for fault in found.faults:
-    console.print(f'Note: {fault}', soft_wrap=True, highlight=False)
+  fact_table.show(f'{found.task.name}: {source}', data_page.facts(found),
+                  [f'Note: {fault}' for fault in found.faults])
   if _OUTPUT.value:
     sys.stdout.write(f'{data_page.write(found, _OUTPUT.value)}\n')
   return 0

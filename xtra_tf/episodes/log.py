@@ -193,6 +193,21 @@ class EpisodeLog:
       raise DataFileError(self.directory, 'the log holds no step.',
                           hint='Expected at least one episode.')
 
+  def require_observed_steps(self) -> None:
+    """Refuses a log that nothing can be learned from.
+
+    Raises:
+      DataFileError: it holds columns for another log's rows, or no step.
+    """
+    if self.header.overlay:
+      raise DataFileError(
+          self.directory, "these are columns for the rows of another set (a "
+          "teacher's targets), without observations.",
+          hint='Expected the set that they were made for.')
+    if not self.num_steps:
+      raise DataFileError(self.directory, 'the set holds no step.',
+                          hint='Expected at least one episode.')
+
   def with_share(self, share: float) -> 'EpisodeLog':
     """This log with a share of its steps, in whole episodes.
 

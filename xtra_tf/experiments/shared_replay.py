@@ -123,10 +123,7 @@ def prepare(task_data: Mapping[str, str], task_targets: Mapping[str, str],
   for name, folder in task_data.items():
     log = data_handshake.open_log(
         folder, specs[name], tasks.allowed_differences)
-    if log.header.overlay or not log.num_steps:
-      raise DataFileError(
-          folder, 'the log holds no observations.' if log.header.overlay else
-          'the log holds no step.', hint='Expected at least one episode.')
+    log.require_observed_steps()
     if name in task_targets:
       log = teacher_targets.served(log, task_targets[name], conditions)
     logs[name] = log

@@ -7,7 +7,6 @@ from typing import Callable, List, Mapping, Optional, Tuple
 
 from xtra_tf.episodes import Episode, EpisodeLog
 from xtra_tf.episodes.schema import ENDS, Header
-from xtra_tf.errors import DataFileError
 from xtra_tf.offline_data.whole_output import whole_output
 from xtra_tf.runs import format_bytes
 from xtra_tf.tasks import TaskSpec
@@ -91,14 +90,7 @@ def open_log(directory: str) -> EpisodeLog:
     DataFileError: it is no set of episodes, damaged, or has no step.
   """
   log = EpisodeLog(directory)
-  if log.header.overlay:
-    raise DataFileError(
-        directory, "these are columns for the rows of another set (a teacher's "
-        'targets), without observations.',
-        hint='Expected the set that they were made for.')
-  if not log.num_steps:
-    raise DataFileError(directory, 'the set holds no step.',
-                        hint='Expected at least one episode.')
+  log.require_observed_steps()
   return log
 
 

@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional
 import numpy as np
 
 from xtra_tf.episodes import Episode, EpisodeLog
-from xtra_tf.errors import DataFileError
 from xtra_tf.tasks import TaskSpec
 
 SAMPLE_FRAMES = 300
@@ -114,14 +113,7 @@ def inspect(directory: str, progress: Optional[Callable[[int], None]] = None,
     IncompatibleDataError: the targets are of another task.
   """
   log = EpisodeLog(directory)
-  if log.header.overlay:
-    raise DataFileError(
-        directory, "these are columns for the rows of another set (a teacher's "
-        'targets), without observations.',
-        hint='Expected the set that they were made for.')
-  if not log.num_steps:
-    raise DataFileError(directory, 'the set holds no step.',
-                        hint='Expected at least one episode.')
+  log.require_observed_steps()
   if targets is not None:
     log = log.with_overlay(targets)
   sums, rows, writers = _Sums(log.task), 0, set()
