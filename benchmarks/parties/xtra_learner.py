@@ -53,7 +53,7 @@ def make_agent(case: Dict[str, Any], settings: LearnerSettings
   weights = None
   if 'measurement' in case:
     weights = TaskWeights(
-        TaskWeightSettings(measurement=case['measurement']), len(quotas))
+        TaskWeightSettings(passes=case['measurement']), len(quotas))
   time_steps = ts.time_step_spec(tensor_spec.TensorSpec(_FRAME, tf.uint8))
   actions = tensor_spec.BoundedTensorSpec((), tf.int32, 0, _ACTIONS - 1)
   policy = random_tf_policy.RandomTFPolicy(time_steps, actions)

@@ -206,7 +206,7 @@ class TaskWeightsTest(tf.test.TestCase):
     # The target's own weight is not measured.
     self.assertAllClose(weights.weights, [1., 0., 0., 0.01, 0.5, 1.])
     self.assertFalse(weights.measuring.numpy())
-    self.assertAllEqual(weights.hits, np.zeros([6]))
+    self.assertAllEqual(weights.evidence, np.zeros([6]))
 
   def test_13_windows_of_a_whole_run(self):
     weights = TaskWeights(self.settings(), 2)

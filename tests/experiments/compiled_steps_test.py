@@ -18,7 +18,7 @@ from xtra_tf.workers import StepLearner
 
 _STAGES = (('data', ()), ('teacher', ()), ('student', ()), ('scratch', ()),
            ('finetune', ()),
-           ('finetune', ("TaskWeightSettings.measurement = 'by_task'",)))
+           ('finetune', ("TaskWeightSettings.passes = 'by_task'",)))
 _HOST_OPS = {'EagerPyFunc', 'PyFunc', 'PyFuncStateless', 'Print', 'PrintV2',
              'Unique', 'UniqueV2', 'Where', 'NumericalGradient'}
 
@@ -118,7 +118,7 @@ class TracingTest(parameterized.TestCase, tf.test.TestCase):
 
   @parameterized.parameters(
       ('scratch', ()), ('finetune', ()),
-      ('finetune', ("TaskWeightSettings.measurement = 'by_task'",)))
+      ('finetune', ("TaskWeightSettings.passes = 'by_task'",)))
   def test_steps_are_traced_once(self, name, bindings):
     agent, batch = _stage(name, bindings)
     batches = [(batch(measuring), ()) for measuring in

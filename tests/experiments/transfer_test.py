@@ -80,8 +80,32 @@ class MethodsTest(_InAFolder):
   def test_without_task_weights(self):
     parts, plan = self.finetuning_plan('ablations/without_task_weights.gin')
     self.assertTrue(plan.weighted)
-    self.assertGreater(parts.task_weights.start,
-                       100 * parts.stages['finetune'].stage.updates)
+    self.assertEqual(parts.task_weights.measure, 'constant')
+
+  def test_task_weights_that_do_not_fit_the_stage(self):
+    name = 'xtra_tf.learners.TaskWeightSettings'
+    for bindings, message in (
+        ((f"{name}.parts = ('representation', 'reward')",),
+         "TaskWeightSettings.parts names 'reward'.*representation"),
+        ((f"{name}.clock = 'env_steps'", f'{name}.window = 1',
+          f'{name}.period = 10'), '1 and 10 environment steps'),
+        (("xtra_tf.experiments.ReplaySettings.offline_composition = 'random'",),
+         "use is 'sampling'.*Expected 'one_of_each'.*xtra_official"),
+        (("xtra_tf.experiments.ReplaySettings.offline_composition = 'random'",
+          f"{name}.use = 'loss'", f"{name}.passes = 'by_task'"),
+         "passes is 'by_task'.*Expected 'one_of_each'")):
+      with self.assertRaisesRegex(UsageError, message):
+        _parts('methods/xtra.gin', *bindings)
+
+  def test_clock_of_environment_steps(self):
+    name = 'xtra_tf.learners.TaskWeightSettings'
+    parts = _parts('methods/xtra.gin', f"{name}.clock = 'env_steps'",
+                   f'{name}.start = 160', f'{name}.period = 60',
+                   f'{name}.window = 20')
+    # smoke.gin: 120 steps before training, then 0.3 updates a step.
+    self.assertEqual(
+        (parts.task_weights.start, parts.task_weights.period,
+         parts.task_weights.window), (12, 18, 6))
 
   @parameterized.parameters(
       ('representation', 1), ('dynamics', 2), ('prediction', 3))

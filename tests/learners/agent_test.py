@@ -295,7 +295,7 @@ class LearnerCheckpointTest(tf.test.TestCase):
                  'agent/target_network/_snapshot/0',
                  'agent/target_network/_target/encoder',
                  'agent/importance_weights/maximum',
-                 'agent/task_weights/weights', 'agent/task_weights/hits',
+                 'agent/task_weights/weights', 'agent/task_weights/evidence',
                  'agent/task_weights/measured',
                  'agent/task_weights/measuring'):
       self.assertIn(path + value, saved)

@@ -42,7 +42,7 @@ class FixedStatistics(EfficientZero):
     return super().project(state, with_head)
 
 
-def make_agent(measurement, model_class):
+def make_agent(measurement, model_class, parts=None):
   time_step_spec = ts.time_step_spec(tensor_spec.TensorSpec((3,), tf.float32))
   action_spec = tensor_spec.BoundedTensorSpec((), tf.int32, 0, 2)
   policy = random_tf_policy.RandomTFPolicy(time_step_spec, action_spec)
@@ -52,7 +52,7 @@ def make_agent(measurement, model_class):
       lambda unroll: targets, settings=SETTINGS, quotas=QUOTAS,
       train_step=tf.Variable(0, dtype=tf.int64), task_weights=TaskWeights(
           TaskWeightSettings(start=0, period=20, window=WINDOW,
-                             measurement=measurement), len(QUOTAS)))
+                             passes=measurement, parts=parts), len(QUOTAS)))
 
 
 def batch(seed, measuring=True):
@@ -134,9 +134,39 @@ class MeasurementTest(parameterized.TestCase, tf.test.TestCase):
     for old, variable in zip(before, agent.world_model.variables):
       self.assertAllEqual(old, variable)
 
+  @parameterized.parameters('joint', 'by_task')
+  def test_gradients_of_some_parts_are_compared(self, passes):
+    """A slow twin: the cosine over these variables, by a tape a task."""
+    parts = ('representation', 'dynamics')
+    agent = make_agent(passes, FixedStatistics, parts)
+    model = agent.world_model
+    rows = agent._rows(batch(0), agent._targets(batch(0)),
+                       agent.train_step_counter)
+    agent.importance_weights.maximum.assign(tf.zeros([len(QUOTAS)]))
+    variables = [v for part in parts
+                 for v in getattr(model, part).trainable_variables]
+    self.assertLess(len(variables), len(model.trainable_variables))
+    vectors = []
+    for stop, count in zip(np.cumsum(QUOTAS), QUOTAS):
+      with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(agent._losses(rows)[0][stop - count:stop])
+      found = tape.gradient(loss, variables)
+      vectors.append(np.concatenate(
+          [g.numpy().ravel() for g in found if g is not None]))
+    expected = [v @ vectors[0] / np.linalg.norm(v) / np.linalg.norm(vectors[0])
+                for v in vectors]
+    found = agent.train(batch(0)).extra.cosine
+    self.assertAllClose(found, expected, atol=1e-4)
+    everything = make_agent(passes, FixedStatistics).train(batch(0))
+    self.assertNotAllClose(found, everything.extra.cosine, atol=1e-3)
+
+  def test_unknown_parts_are_named(self):
+    with self.assertRaisesRegex(ValueError, "has no part 'reward'"):
+      make_agent('joint', EfficientZero, ('reward',))
+
   def test_unknown_form_is_named(self):
-    with self.assertRaisesRegex(UsageError, "measurement is 'bytask'.*by_task"):
-      TaskWeightSettings(measurement='bytask')
+    with self.assertRaisesRegex(UsageError, "passes is 'bytask'.*by_task"):
+      TaskWeightSettings(passes='bytask')
 
 
 if __name__ == '__main__':

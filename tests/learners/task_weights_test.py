@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError
-from xtra_tf.learners.task_weights import TaskWeights, TaskWeightSettings
+from xtra_tf.learners import TaskWeights, TaskWeightSettings
 
 
 class OfficialTwin:
@@ -92,6 +92,69 @@ class TaskWeightsTest(parameterized.TestCase, tf.test.TestCase):
         counted.append(step)
     self.assertEqual(counted, [*range(6, 12), *range(26, 32)])
     self.assertAllClose(weights.weights, [1., round(4 / 7, 2)])
+
+  @parameterized.parameters('paper', 'constant')
+  def test_other_measures(self, measure):
+    """A twin: the mean of each window's cosines, not below 0; or nothing."""
+    settings = TaskWeightSettings(start=3, period=9, window=4, measure=measure)
+    weights = TaskWeights(settings, 4)
+    observe = tf.function(weights.observe)
+    random = np.random.default_rng(0)
+    seen, expected = [], np.ones([4])
+    for step in range(40):
+      cosine = random.uniform([1., 0.2, -1., -0.4], [1., 1., 0.1, 0.4])
+      cosine[3] = np.nan if step % 4 == 0 else cosine[3]
+      self.assertAllClose(weights.weights, expected)
+      measured = bool(weights.measuring.numpy())
+      self.assertEqual(measured, step >= 3 and (step - 3) % 9 < 4)
+      observe(tf.constant(cosine, tf.float32), measured,
+              tf.constant(step, tf.int64))
+      if measured:
+        seen.append(np.nan_to_num(cosine))
+      if len(seen) == 4:
+        if measure == 'paper':
+          expected = np.maximum(0., np.mean(seen, axis=0))
+        seen = []
+    self.assertAllEqual(expected == 1., [True] + [measure != 'paper'] * 3)
+
+  def test_paper_measure_counts_the_batches_that_a_task_is_in(self):
+    weights = TaskWeights(TaskWeightSettings(
+        start=0, period=9, window=4, measure='paper'), 3)
+    for step in range(4):
+      weights.observe(
+          tf.constant([1., 0.5, 0.9]), tf.constant(True),
+          tf.constant(step, tf.int64), tf.constant([True, step < 2, False]))
+    self.assertAllClose(weights.weights, [1., 0.5, 1.])
+
+  def test_environment_steps_as_the_clock(self):
+    settings = TaskWeightSettings(
+        clock='env_steps', start=1000, period=400, window=40)
+    converted = settings.in_gradient_steps(0.25, start_env_steps=200)
+    self.assertEqual((converted.start, converted.period, converted.window),
+                     (200, 100, 10))
+    self.assertEqual(converted.clock, 'gradient_steps')
+    # A start within the steps before training is the first update.
+    early = settings.in_gradient_steps(2., start_env_steps=1500)
+    self.assertEqual((early.start, early.period), (0, 800))
+    plain = TaskWeightSettings()
+    self.assertIs(plain.in_gradient_steps(0.1, 2000), plain)
+    with self.assertRaisesRegex(
+        UsageError, '40 and 400 environment steps, of which each is 0.01'):
+      settings.in_gradient_steps(0.01, 0)
+    with self.assertRaisesRegex(ValueError, 'in_gradient_steps'):
+      TaskWeights(settings, 2)
+
+  def test_choices_are_named(self):
+    for name, value, known in (
+        ('measure', 'ofical', 'official'), ('use', 'losses', 'loss'),
+        ('clock', 'env_step', 'env_steps'), ('passes', 'joined', 'joint')):
+      with self.assertRaisesRegex(
+          UsageError, f"TaskWeightSettings.{name} is '{value}'.*{known}"):
+        TaskWeightSettings(**{name: value})
+    with self.assertRaisesRegex(UsageError, 'parts is .*tuple of names'):
+      TaskWeightSettings(parts='dynamics')
+    with self.assertRaisesRegex(UsageError, 'parts is .*distinct'):
+      TaskWeightSettings(parts=('dynamics', 'dynamics'))
 
   def test_settings_that_cannot_be_meant(self):
     with self.assertRaisesRegex(UsageError, 'window is 7.*period, which is 7'):

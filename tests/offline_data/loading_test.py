@@ -16,6 +16,8 @@ from xtra_tf.offline_data import (
   loading,
 )
 from xtra_tf.replay import (
+  Composition,
+  Extras,
   ReplayServer,
   ReplayWriter,
   TableSpec,
@@ -90,9 +92,8 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(summary[:3], (1, 7, 4))  # the oldest went
     self.assertEqual(self.server.sizes(), {'tiny:a': 15, 'tiny:b': 4})
     data = make_dataset(
-        self.server.address, ['tiny:a', 'tiny:b'], [3, 2], WINDOW,
-        legal_masks=np.ones([2, 2], bool),
-        env_steps=tf.Variable([9, 9], dtype=tf.int64))
+        self.server.address, ['tiny:a', 'tiny:b'], Composition((3, 2)), WINDOW,
+        Extras(np.ones([2, 2], bool), tf.Variable([9, 9], dtype=tf.int64)))
     for unroll, _ in data.take(10):
       self.assertAllEqual(unroll.task, [0, 0, 0, 1, 1])
       self.assertAllGreaterEqual(
@@ -106,9 +107,8 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
     load_log(base.with_overlay(overlay), writer)
     writer.close()
     unroll, _ = next(iter(make_dataset(
-        self.server.address, ['tiny:a'], [4], WINDOW,
-        legal_masks=np.ones([1, 2], bool),
-        env_steps=tf.Variable([9], dtype=tf.int64))))
+        self.server.address, ['tiny:a'], Composition((4,)), WINDOW,
+        Extras(np.ones([1, 2], bool), tf.Variable([9], dtype=tf.int64)))))
     values = unroll.scalars[:, WINDOW.anchor, SCALARS.index('bootstrap_value')]
     self.assertAllEqual(values, [2.5] * 4)
 

@@ -8,6 +8,8 @@ from xtra_tf.episodes import Episode
 from xtra_tf.errors import UnreachableError, UsageError
 from xtra_tf.replay import (
   BoundedIterator,
+  Composition,
+  Extras,
   ReplayServer,
   ReplayWriter,
   TableSpec,
@@ -62,10 +64,11 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
     cls.server.stop()
     super().tearDownClass()
 
-  def dataset(self, quotas=(4, 2, 3), **changes):
+  def dataset(self, quotas=(4, 2, 3), prefetch=1, masks=MASKS, **changes):
     self.env_steps = tf.Variable([1000, 2000, 3000], dtype=tf.int64)
-    return make_dataset(self.server.address, TABLES, quotas, WINDOW,
-                        legal_masks=MASKS, env_steps=self.env_steps, **changes)
+    return make_dataset(
+        self.server.address, TABLES, Composition(tuple(quotas)), WINDOW,
+        Extras(masks, self.env_steps, **changes), prefetch=prefetch)
 
   def test_sizes(self):
     self.assertEqual(self.server.sizes(),
@@ -195,8 +198,8 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
   def test_waiting_is_bounded_and_goes_on(self):
     data = make_dataset(
-        self.server.address, ['empty'], [2], WINDOW, legal_masks=MASKS[:1],
-        env_steps=tf.Variable([0], dtype=tf.int64))
+        self.server.address, ['empty'], Composition((2,)), WINDOW,
+        Extras(MASKS[:1], tf.Variable([0], dtype=tf.int64)))
     batches = BoundedIterator(iter(data), self.server.address, 0.3)
     for _ in range(2):
       with self.assertRaisesRegex(
@@ -227,5 +230,5 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
 
   def test_missing_table(self):
     with self.assertRaisesRegex(UsageError, "no table 'Alian'.*Alien"):
-      make_dataset(self.server.address, ['Alian'], [2], WINDOW,
-                   legal_masks=MASKS[:1], env_steps=tf.Variable([0]))
+      make_dataset(self.server.address, ['Alian'], Composition((2,)), WINDOW,
+                   Extras(MASKS[:1], tf.Variable([0])))

@@ -177,6 +177,17 @@ _LEARNER = (
         'cosine should see the gradient as it is.',
         source='XTRA core/pcgrad_amp.py:87'),
     Switch(
+        'use of task weights', 'xtra_tf.learners.TaskWeightSettings.use',
+        'sampling', 'loss', 'sampling',
+        what="The official code multiplies the loss of each offline task's "
+        'rows by its weight (`loss`). `sampling` draws the offline rows from '
+        'the tables in proportion to the weights. A window of measured steps '
+        'has rows of all tasks in both.',
+        why='Both have the same expected gradient (a test holds them to it), '
+        'but rows of a task of weight 0.1 cost as much as others and bring a '
+        'tenth: sampling spends them on the tasks that agree.',
+        source='XTRA core/train.py:401-427'),
+    Switch(
         'importance maximum',
         'xtra_tf.learners.LearnerSettings.importance_decay',
         0.99, 0.0, 0.0,

@@ -1,6 +1,6 @@
 """A stage's offline tables: filled once, or streamed through while training."""
 
-from typing import Callable, Dict, Mapping
+from typing import Callable, Dict, Mapping, Optional
 
 from rich.console import Console
 
@@ -25,19 +25,23 @@ class OfflineTables:
 
   def __init__(self, logs: Mapping[str, EpisodeLog], tables: ReplayTables,
                rows: Mapping[str, int], settings: ReplaySettings,
-               say: Callable[[str], None] = _say):
+               say: Callable[[str], None] = _say,
+               most_rows: Optional[Mapping[str, int]] = None):
     """Initializes; nothing is loaded yet.
 
     Args:
       logs: {task: data}.
       tables: with a table for each.
-      rows: {task: rows of a batch}.
+      rows: {task: rows of a batch}, on the average where they vary; the pace
+        of a table that is streamed through goes by them.
       settings: of the stage.
       say: told what memory is needed, and each epoch that begins.
+      most_rows: {task: most rows of a batch}, where they vary.
     """
     self._logs = logs
     self._tables = tables
     self._rows = rows
+    self._most_rows = most_rows or rows
     self._settings = settings
     self._say = say
     self._streams: Dict[str, LogStream] = {}
@@ -58,7 +62,7 @@ class OfflineTables:
     self._say(f'Memory of the offline tables: {need}.')
     for name, log in self._logs.items():
       self._load(name, log, step)
-      self._tables.check_serves(name, self._rows[name])
+      self._tables.check_serves(name, self._most_rows[name])
 
   def advance(self, step: int) -> None:
     """Brings the tables that are streamed through up to date.

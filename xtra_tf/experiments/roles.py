@@ -15,9 +15,14 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
-from xtra_tf.errors import IncompatibleDataError, UsageError
+from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.evaluation.protocol import EvaluationSettings
-from xtra_tf.experiments import action_heads, configuration, profiles
+from xtra_tf.experiments import (
+  action_heads,
+  configuration,
+  profiles,
+  weighting,
+)
 from xtra_tf.experiments.settings import (
   STAGES,
   ReplaySettings,
@@ -117,8 +122,8 @@ def resolve_parts(seed: int) -> RunParts:
             configuration.LearnerSettings, name, stack=target.stack,
             unroll_steps=replay.unroll_steps, support=model.support),
         targets=configuration.resolve(configuration.TargetSettings, name))
-  task_weights = configuration.resolve(configuration.TaskWeightSettings)
-  _check_measurement(task_weights, stages['finetune'].replay)
+  task_weights = weighting.resolve(stages['finetune'].stage,
+                                   stages['finetune'].replay)
   action_heads.check({name: parts.stage for name, parts in stages.items()},
                      target, specs[1:])
   _try_to_build(json.dumps(description['config'], sort_keys=True))
@@ -138,17 +143,6 @@ def resolve_parts(seed: int) -> RunParts:
 def _try_to_build(config: str) -> None:
   """Impossible sizes are refused here, not hours later."""
   build_world_model({'family': 'efficientzero', 'config': json.loads(config)})
-
-
-def _check_measurement(task_weights: TaskWeightSettings,
-                       replay: ReplaySettings) -> None:
-  if (task_weights.measurement == 'by_task'
-      and replay.offline_composition == 'random'):
-    raise UsageError(
-        "TaskWeightSettings.measurement is 'by_task', which needs each task's "
-        'rows at one place of every batch, but finetune/ReplaySettings.'
-        "offline_composition is 'random'. Expected 'one_of_each', or the "
-        "measurement 'joint'.")
 
 
 def check_same_shapes(specs: Sequence[TaskSpec]) -> None:
@@ -238,7 +232,7 @@ def replay_tables(parts: RunParts, name: str, tasks: Sequence[TaskSpec],
 
 
 def batch_composition(settings: StageParts, rows: Sequence[int], online: bool,
-                      seed: int) -> Composition:
+                      seed: int, by_weight: bool = False) -> Composition:
   """How a stage's batches are made up.
 
   Args:
@@ -246,13 +240,15 @@ def batch_composition(settings: StageParts, rows: Sequence[int], online: bool,
     rows: of each task.
     online: the first task is played; it has a sub-batch in every batch.
     seed: of the draws, where the offline tasks are drawn.
+    by_weight: the offline tasks share their rows by their weights.
 
   Returns:
     The composition.
   """
+  offline = tuple(range(1 if online else 0, len(rows)))
   drawn = settings.replay.offline_composition == 'random'
-  mixed = range(1 if online else 0, len(rows)) if drawn else ()
-  return Composition(tuple(rows), tuple(mixed), seed)
+  return Composition(tuple(rows), mixed=offline if drawn else (),
+                     weighted=offline if by_weight else (), seed=seed)
 
 
 def batch_rows(parts: RunParts, name: str, with_target: bool

@@ -5,23 +5,22 @@
 
 import contextlib
 import dataclasses
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 import zlib
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
 
 from xtra_tf import environments
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
 from xtra_tf.evaluation import results
-from xtra_tf.evaluation.evaluator import Evaluator
 from xtra_tf.experiments import (
   configuration,
   data_columns,
   data_handshake,
   data_provenance,
   roles,
+  training_evaluation,
 )
 from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.roles import RunParts
@@ -29,12 +28,11 @@ from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
-from xtra_tf.replay import Extras, ReplayTables, SharedServer
+from xtra_tf.replay import Composition, Extras, ReplayTables, SharedServer
 from xtra_tf.runs import (
   MetricsWriter,
   StageDirectory,
   StageProgress,
-  run_of_stage,
 )
 from xtra_tf.targets import TargetsFn
 from xtra_tf.tasks import TaskSpec
@@ -230,8 +228,10 @@ class _Session:
         task_weights=self._task_weights, hooks=TrainerHooks(
             after_update=self._after_update, scalars=self._offline.scalars,
             table_is_ready=lambda: self._has_windows(tables),
-            evaluate=(self._evaluation() if settings.evaluation_interval
-                      else None)))
+            evaluate=training_evaluation.make(
+                self._parts, plan.stage, plan.directory, plan.tasks[0],
+                self._models.online, self._models.need('acting'))
+            if settings.evaluation_interval else None))
     self._publish(int(self._train_step.numpy()))
     try:
       trainer.run()
@@ -259,7 +259,8 @@ class _Session:
     self._stack.callback(tables.stop)
     names = [task.name for task in plan.tasks]
     self._offline = OfflineTables(
-        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay)
+        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
+        most_rows=dict(zip(names, self._composition().most_rows())))
     self._offline.load(step)
     played = {name: log.env_steps for name, log in plan.logs.items()}
     if plan.shared is not None:
@@ -339,8 +340,7 @@ class _Session:
 
     def dataset() -> tf.data.Dataset:
       return tables.dataset(
-          roles.batch_composition(self._settings, plan.rows, plan.online,
-                                  plan.seed(self._parts.seed)),
+          self._composition(),
           Extras(roles.legal_masks(plan.tasks), self._env_steps,
                  weights.weights if weights else None,
                  weights.measuring if weights else None),
@@ -356,6 +356,12 @@ class _Session:
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False)
 
+  def _composition(self) -> Composition:
+    plan = self._plan
+    return roles.batch_composition(
+        self._settings, plan.rows, plan.online, plan.seed(self._parts.seed),
+        plan.weighted and self._parts.task_weights.use == 'sampling')
+
   def _after_update(self, step: int) -> None:
     self._publish(step)
     self._offline.advance(step)
@@ -370,29 +376,3 @@ class _Session:
     self._policy.temperature.assign(
         schedules.visit_temperature(tf.constant(step), stage.updates,
                                     stage.temperature_boundaries))
-
-  def _evaluation(self) -> Callable[[int, int], Dict[str, float]]:
-    """Evaluations while training, on the learner's newest weights."""
-    plan, stage = self._plan, self._settings.stage
-    settings = dataclasses.replace(
-        self._parts.evaluation, episodes=stage.evaluation_episodes)
-    acting = self._models.need('acting')
-    task = plan.tasks[0]
-    evaluator = Evaluator(task, acting, self._parts.planner, settings)
-    directory = run_of_stage(plan.directory.path)
-    run_id = directory.run_id if directory else ''
-
-    def evaluation(step: int, env_steps: int) -> Dict[str, float]:
-      copy_variables(self._models.online, acting)
-      result = evaluator.run()
-      results.append(plan.directory.evaluations, result.record(
-          run=run_id, stage=plan.stage, task=task.name, step=step,
-          env_steps=env_steps, codec=task.codec,
-          profile=self._parts.description['profile']))
-      name = task.name
-      logging.info('%s, step %d: %s', plan.title, step, result.returns)
-      return {f'eval/{name}/return_mean': float(np.mean(result.returns)),
-              f'eval/{name}/return_median': float(np.median(result.returns)),
-              f'eval/{name}/episodes': float(len(result.returns))}
-
-    return evaluation

@@ -2,7 +2,8 @@
 
 from xtra_tf.learners.agent import WorldModelAgent
 from xtra_tf.learners.settings import LearnerSettings
-from xtra_tf.learners.task_weights import TaskWeights, TaskWeightSettings
+from xtra_tf.learners.task_weight_settings import TaskWeightSettings
+from xtra_tf.learners.task_weights import TaskWeights
 
 __all__ = ['LearnerSettings', 'TaskWeights', 'TaskWeightSettings',
            'WorldModelAgent']

@@ -1,6 +1,14 @@
 """The agent: what is minimised, as a TF-Agents `TFAgent`."""
 
-from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+  Any,
+  Callable,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import numpy as np
 import tensorflow as tf
@@ -109,10 +117,12 @@ class WorldModelAgent(tf_agent.TFAgent):
     self._shares = _shares(quotas)
     if settings.loss_reduction == 'per_task_sum':
       self._shares = np.ones_like(self._shares)
-    clamp = task_weights.settings.gradient_clamp if task_weights else None
+    measured = task_weights.settings if task_weights else None
     self._gradient_step = GradientStep(
         world_model.trainable_variables, world_model.non_trainable_variables,
-        self.optimizer, settings.loss_scale, settings.clip_norm, clamp)
+        self.optimizer, settings.loss_scale, settings.clip_norm,
+        measured.gradient_clamp if measured else None,
+        _in_parts(world_model, measured.parts if measured else None))
 
   def _train(self, experience: Unroll,
              weights: Optional[tf.Tensor] = None) -> tf_agent.LossInfo:
@@ -178,7 +188,7 @@ class WorldModelAgent(tf_agent.TFAgent):
   def _passes(self, rows: _Rows) -> Optional[TaskPasses]:
     """The tasks' own passes, if measured steps are made of them."""
     weights = self.task_weights
-    if weights is None or weights.settings.measurement == 'joint':
+    if weights is None or weights.settings.passes == 'joint':
       return None
     stops = np.cumsum(self._quotas)
 
@@ -229,6 +239,20 @@ def _check_tasks(quotas: Sequence[int],
     if weighted != len(quotas):
       raise ValueError(
           f'There are {weighted} task weights but {len(quotas)} quotas.')
+
+
+def _in_parts(world_model: WorldModel,
+              parts: Optional[Sequence[str]]) -> Optional[List[bool]]:
+  """Of each trainable variable, whether it is in one of some parts."""
+  if parts is None:
+    return None
+  for part in parts:
+    if not hasattr(world_model, part):
+      raise ValueError(f'{world_model.name} has no part {part!r}.')
+  inside = {id(variable) for part in parts
+            for variable in getattr(world_model, part).trainable_variables}
+  return [id(variable) in inside
+          for variable in world_model.trainable_variables]
 
 
 def _shares(quotas: Sequence[int]) -> np.ndarray:

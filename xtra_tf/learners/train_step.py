@@ -58,7 +58,8 @@ class GradientStep:
   def __init__(self, variables: Sequence[tf.Variable],
                statistics: Sequence[tf.Variable], optimizer: MomentumSgd,
                loss_scale: float, clip_norm: float,
-               measurement_clamp: Optional[float] = None):
+               measurement_clamp: Optional[float] = None,
+               compared: Optional[Sequence[bool]] = None):
     """Initializes the step.
 
     Args:
@@ -70,6 +71,7 @@ class GradientStep:
       measurement_clamp: largest element that a task's gradient has when it is
         compared with the target's; None: as it is. What is applied is never
         clamped. Source: XTRA `core/pcgrad_amp.py:87`.
+      compared: of each variable, whether its gradient is compared; None: all.
     """
     self._variables = list(variables)
     self._statistics = list(statistics)
@@ -77,6 +79,8 @@ class GradientStep:
     self._loss_scale = loss_scale
     self._clip_norm = clip_norm
     self._measurement_clamp = measurement_clamp
+    self._is_compared = (
+        [True] * len(self._variables) if compared is None else list(compared))
 
   def __call__(self, losses_fn: Callable[[], TaskLosses],
                coefficients: tf.Tensor, learning_rate: tf.Tensor,
@@ -171,8 +175,8 @@ class GradientStep:
           lambda index, _: index < tasks,
           lambda index, so_far: (index + 1, self._add(
               so_far, target, backward(tf.one_hot(index, tasks)), index,
-              coefficients)),
-          (tf.constant(1), self._first(target, coefficients)),
+              coefficients, connected)),
+          (tf.constant(1), self._first(target, coefficients, connected)),
           parallel_iterations=1, maximum_iterations=tasks)[1]
 
     found = tf.cond(measured, measure, plain)
@@ -200,9 +204,11 @@ class GradientStep:
       losses.append(loss)
       extras.append(extra)
       if found is None:
-        target, found = gradient, self._first(gradient, coefficients)
+        target, found = gradient, self._first(
+            gradient, coefficients, connected)
       else:
-        found = self._add(found, target, gradient, index, coefficients)
+        found = self._add(
+            found, target, gradient, index, coefficients, connected)
       share = rows[index] / sum(rows)
       moved = [m + share * (v - old) for m, v, old in zip(
           moved, self._statistics, before)]
@@ -222,31 +228,34 @@ class GradientStep:
     connected[:] = [g is not None for g in found]
     return [tf.convert_to_tensor(g) for g in found if g is not None]
 
-  def _first(self, target: List[tf.Tensor],
-             coefficients: tf.Tensor) -> _Measurement:
+  def _first(self, target: List[tf.Tensor], coefficients: tf.Tensor,
+             connected: Sequence[bool]) -> _Measurement:
     """The measurement that knows the target's gradient alone."""
     tasks = coefficients.shape[0]
-    compared = self._compared(target)
+    compared = self._compared(target, connected)
     return _Measurement(
         [coefficients[0] * g for g in target],
         tf.fill([tasks], gradients.cosine_similarity(compared, compared)),
         tf.fill([tasks], gradients.global_norm(target)))
 
   def _add(self, so_far: _Measurement, target: List[tf.Tensor],
-           task: List[tf.Tensor], index: tf.Tensor,
-           coefficients: tf.Tensor) -> _Measurement:
+           task: List[tf.Tensor], index: tf.Tensor, coefficients: tf.Tensor,
+           connected: Sequence[bool]) -> _Measurement:
     """Adds the gradient of the task of some index."""
     here = tf.equal(tf.range(coefficients.shape[0]), index)
     cosine = gradients.cosine_similarity(
-        self._compared(target), self._compared(task))
+        self._compared(target, connected), self._compared(task, connected))
     return _Measurement(
         [s + coefficients[index] * g for s, g in zip(so_far.gradient, task)],
         tf.where(here, cosine, so_far.cosine),
         tf.where(here, gradients.global_norm(task), so_far.norm))
 
-  def _compared(self, gradient: List[tf.Tensor]) -> List[tf.Tensor]:
-    """A task's gradient as the cosine sees it."""
+  def _compared(self, gradient: List[tf.Tensor],
+                connected: Sequence[bool]) -> List[tf.Tensor]:
+    """A task's gradient, of the connected variables, as the cosine sees it."""
+    kept = [here for here, there in zip(self._is_compared, connected) if there]
+    seen = [g for g, keep in zip(gradient, kept) if keep]
     bound = self._measurement_clamp
     if bound is None:
-      return gradient
-    return [tf.clip_by_value(g, -bound, bound) for g in gradient]
+      return seen
+    return [tf.clip_by_value(g, -bound, bound) for g in seen]

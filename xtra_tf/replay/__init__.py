@@ -1,6 +1,7 @@
 """Replay tables: the only package that makes Reverb servers and data sets."""
 
-from xtra_tf.replay.batches import Composition, Extras
+from xtra_tf.replay.batches import Extras
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.indexed_dataset import make_indexed_dataset
 from xtra_tf.replay.indexed_table import IndexedTable, IndexedWriter

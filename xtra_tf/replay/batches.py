@@ -3,72 +3,15 @@
 T tables, one per task; a batch is a row of sub-batches, of one table each.
 """
 
-import dataclasses
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.types import POSITION, SampleInfo, Unroll
-
-
-@dataclasses.dataclass(frozen=True)
-class Composition:
-  """Which rows of a batch are of which table.
-
-  Attributes:
-    quotas: T numbers of rows; sub-batch i has quotas[i] rows.
-    mixed: indices of the sub-batches whose table is drawn anew for each batch,
-      uniformly among these; the others have their own. The official code fills
-      one queue with batches of all offline tasks and takes them blindly, so
-      that a task may come twice and another one not at all
-      (XTRA `core/train.py:1114-1124,1261,1277`).
-    seed: of these draws.
-  """
-  quotas: Tuple[int, ...]
-  mixed: Tuple[int, ...] = ()
-  seed: int = 0
-
-  def check(self, tables: Sequence[str]) -> None:
-    """Refuses quotas that do not fit.
-
-    Args:
-      tables: T names.
-
-    Raises:
-      UsageError: naming quotas and tables.
-    """
-    quotas = self.quotas
-    if (len(quotas) != len(tables) or min(quotas, default=0) < 0
-        or not sum(quotas)):
-      raise UsageError(f'Quotas {list(quotas)} of the tables {list(tables)}: '
-                       'expected one number >= 0 per table, not all 0.')
-    # The rows of the others come first, whoever is drawn.
-    last = tuple(range(len(quotas) - len(self.mixed), len(quotas)))
-    if self.mixed != last or self.mixed and (
-        len({quotas[i] for i in last}) > 1 or not quotas[-1]):
-      raise UsageError(
-          f'Quotas {list(quotas)} of the tables {list(tables)}: expected equal '
-          'quotas above 0 of the tables that are drawn, and these to be the '
-          f'last ones, found the numbers {list(self.mixed)}.')
-
-  def draw(self, batch: int) -> np.ndarray:
-    """The table of each sub-batch.
-
-    Args:
-      batch: number of the batch, from 0.
-
-    Returns:
-      <int64>[T].
-    """
-    tables = np.arange(len(self.quotas))
-    if self.mixed:
-      mixed = np.array(self.mixed)
-      random = np.random.default_rng([self.seed, batch])
-      tables[mixed] = mixed[random.integers(mixed.size, size=mixed.size)]
-    return tables
 
 
 class Extras(NamedTuple):
@@ -94,6 +37,20 @@ class Extras(NamedTuple):
                        f'tables of {num_tables}. Expected a weight for each '
                        'table and for no other task.')
 
+  def weighting(self) -> 'Weighting':
+    """Task weights and the flag as they are now."""
+    return Weighting(
+        tf.ones([len(self.legal_masks)]) if self.task_weights is None
+        else self.task_weights.read_value(),
+        tf.constant(False) if self.measuring is None
+        else self.measuring.read_value())
+
+
+class Weighting(NamedTuple):
+  """How the tasks count in one batch, decided when its tables were."""
+  factor: tf.Tensor  # <float32>[T] of the loss of each task's rows
+  measuring: tf.Tensor  # <bool>[] task gradients are to be measured
+
 
 class SampledWindows(NamedTuple):
   """B windows as their tables gave them."""
@@ -104,28 +61,58 @@ class SampledWindows(NamedTuple):
   task: tf.Tensor  # <int32>[B]
 
 
+def divide(batch: tf.Tensor, extras: Extras, composition: Composition
+           ) -> Tuple[tf.Tensor, Weighting]:
+  """`Composition.divide` with the weights as they are now.
+
+  Args:
+    batch: <int64>[] number of the batch.
+    extras: has the variables.
+    composition: decides.
+
+  Returns:
+    Table of each row, <int32>[B], ascending; and the weighting.
+  """
+  def decide(number: np.ndarray, weights: np.ndarray, measuring: np.ndarray
+             ) -> Tuple[np.ndarray, np.ndarray]:
+    rows, factor = composition.divide(int(number), weights, bool(measuring))
+    return np.repeat(np.arange(len(rows), dtype=np.int32), rows), factor
+
+  now = extras.weighting()
+  table, factor = tf.numpy_function(
+      decide, [batch, now.factor, now.measuring], [tf.int32, tf.float32])
+  return (tf.ensure_shape(table, [sum(composition.quotas)]),
+          now._replace(factor=tf.ensure_shape(factor, now.factor.shape)))
+
+
 def as_batch(sample: SampledWindows, window: WindowSpec, extras: Extras,
-             composition: Composition) -> Tuple[Unroll, SampleInfo]:
+             composition: Composition, weighting: Optional[Weighting] = None
+             ) -> Tuple[Unroll, SampleInfo]:
   """Adds what a window does not hold itself; reads the variables now.
 
   The importance weight is 1 / (N P(i)), N items in the table; the exponent and
-  the normalization are the learner's. Where tables are drawn, the offline
-  factor is the task's weight times the number of its sub-batches, so that the
-  loss stays a mean over rows.
+  the normalization are the learner's. Where tables are drawn uniformly, the
+  offline factor is the task's weight times the number of its sub-batches, so
+  that the loss stays a mean over rows.
+
+  Args:
+    sample: the windows.
+    window: their layout.
+    extras: what else is told.
+    composition: of the batch.
+    weighting: of the batch, where it was decided with its tables; None: now.
   """
   data, task = sample.data, sample.task
   size = tf.cast(sample.table_size, tf.float64)
   taken_at = data['position'][:, window.anchor, POSITION.index('env_step')]
   age = tf.gather(extras.env_steps.read_value(), task) - taken_at
-  factor = (tf.ones(task.shape, tf.float32) if extras.task_weights is None
-            else tf.gather(extras.task_weights.read_value(), task))
+  weighting = weighting or extras.weighting()
+  factor = tf.gather(weighting.factor, task)
   if composition.mixed:
     quotas = tf.constant(composition.quotas, tf.float32)
     rows = tf.math.unsorted_segment_sum(
         tf.ones(task.shape), task, quotas.shape[0])
     factor *= tf.gather(tf.math.divide_no_nan(rows, quotas), task)
-  measured = (tf.constant(False) if extras.measuring is None
-              else extras.measuring.read_value())
   unroll = Unroll(
       observation=data['observation'], action=data['action'],
       search=data['search'], scalars=data['scalars'],
@@ -134,7 +121,8 @@ def as_batch(sample: SampledWindows, window: WindowSpec, extras: Extras,
       age=tf.cast(age, tf.float32),
       importance_weight=tf.cast(
           1. / (size * sample.probability), tf.float32),
-      offline_factor=factor, measuring=tf.fill(task.shape, measured))
+      offline_factor=factor,
+      measuring=tf.fill(task.shape, weighting.measuring))
   return unroll, SampleInfo(sample.key, task, sample.probability)
 
 

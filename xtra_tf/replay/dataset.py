@@ -2,17 +2,17 @@
 
 from typing import Any, Callable, List, Optional, Sequence, Union
 
-import numpy as np
 import reverb
 import tensorflow as tf
 
 from xtra_tf.replay.batches import (
-  Composition,
   Extras,
   SampledWindows,
   as_batch,
+  divide,
   without_own_prefetch,
 )
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.probing import check_table
 from xtra_tf.replay.window import WindowSpec
 
@@ -23,11 +23,8 @@ _MAX_IN_FLIGHT = 64
 
 def make_dataset(
     address: Union[str, Sequence[str]], tables: Sequence[str],
-    quotas: Sequence[int], window: WindowSpec, *,
-    legal_masks: np.ndarray, env_steps: tf.Variable,
-    task_weights: Optional[tf.Variable] = None,
-    measuring: Optional[tf.Variable] = None, prefetch: int = 1,
-    mixed: Sequence[int] = (), seed: int = 0,
+    composition: Composition, window: WindowSpec, extras: Extras, *,
+    first_batch: int = 0, prefetch: int = 1,
     guard: Optional[Callable[[str, tf.data.Dataset], tf.data.Dataset]] = None
 ) -> tf.data.Dataset:
   """Batches of sub-batches, sub-batch i with `quotas[i]` windows of table i.
@@ -38,19 +35,12 @@ def make_dataset(
   Args:
     address: of the replay server, or one for each table.
     tables: T names, in the order of the run's tasks.
-    quotas: T numbers of rows; a table with 0 is not sampled.
+    composition: rows of each; a table with 0 is not sampled.
     window: the items.
-    legal_masks: bool[T, A].
-    env_steps: <int64>[T] environment steps taken in each task so far; age is
-      this minus the anchor's.
-    task_weights: <float32>[T] factor of the loss of each task's rows; 1 if
-      left out.
-    measuring: <bool>[] whether task gradients are to be measured; never if
-      left out.
+    extras: what else a batch is told.
+    first_batch: number of the first batch, by which tables are drawn: the
+      gradient step with which a run goes on.
     prefetch: batches drawn ahead.
-    mixed: indices of tables, the last ones, of which each sub-batch draws one
-      anew; see Composition.
-    seed: of these draws.
     guard: given a table's name and its sub-batches, what is used instead.
 
   Returns:
@@ -61,41 +51,41 @@ def make_dataset(
     UsageError: quotas that do not fit, or a table that does not exist.
     IncompatibleDataError: a table holds other windows.
   """
-  composition = Composition(tuple(quotas), tuple(mixed), seed)
   composition.check(tables)
-  extras = Extras(np.asarray(legal_masks, bool), env_steps, task_weights,
-                  measuring)
   extras.check(len(tables))
   addresses = [address] * len(tables) if isinstance(address, str) else address
-  parts: List[tf.data.Dataset] = []
+  own: List[tf.data.Dataset] = []
   drawn: List[tf.data.Dataset] = []
   for index, (table, quota) in enumerate(zip(tables, composition.quotas)):
     if not quota:
       continue
     check_table(reverb.Client(addresses[index]), table, window)
-    part = _table_batches(addresses[index], table, index, quota, window)
-    (drawn if index in composition.mixed else parts).append(
-        guard(table, part) if guard else part)
-  if drawn:
-    parts.append(_mixed_batches(drawn, composition))
-
-  def merge(*samples: SampledWindows) -> Any:
-    joined = tf.nest.map_structure(lambda *x: tf.concat(x, 0), *samples)
-    return as_batch(joined, window, extras, composition)
-
-  batches = without_own_prefetch(
-      tf.data.Dataset.zip(tuple(parts)).map(merge))
+    rows = 1 if index in composition.weighted else quota
+    part = _table_batches(addresses[index], table, index, rows, window,
+                          in_flight=quota)
+    (drawn if index in composition.mixed + composition.weighted
+     else own).append(guard(table, part) if guard else part)
+  if composition.weighted:
+    batches = _weighted_batches(own, drawn, window, extras, composition,
+                                first_batch)
+  else:
+    if drawn:
+      own.append(_mixed_batches(drawn, composition))
+    batches = tf.data.Dataset.zip(tuple(own)).map(
+        lambda *samples: as_batch(_joined(samples), window, extras,
+                                  composition))
+  batches = without_own_prefetch(batches)
   return batches.prefetch(prefetch) if prefetch else batches
 
 
 def _table_batches(address: str, table: str, index: int, quota: int,
-                   window: WindowSpec) -> tf.data.Dataset:
+                   window: WindowSpec, in_flight: int) -> tf.data.Dataset:
   """Sub-batches of one table, as SampledWindows."""
   signature = window.signature()
   samples = reverb.TrajectoryDataset(
       address, table, dtypes={k: s.dtype for k, s in signature.items()},
       shapes={k: s.shape for k, s in signature.items()},
-      max_in_flight_samples_per_worker=min(quota, _MAX_IN_FLIGHT),
+      max_in_flight_samples_per_worker=min(in_flight, _MAX_IN_FLIGHT),
       num_workers_per_iterator=1)
 
   def named(sample: reverb.ReplaySample) -> SampledWindows:
@@ -112,7 +102,52 @@ def _mixed_batches(parts: Sequence[tf.data.Dataset],
       lambda number: number % len(parts))
   chosen = tf.data.Dataset.choose_from_datasets(
       list(parts), choices, stop_on_empty_dataset=False)
-  return chosen.batch(len(parts), drop_remainder=True).map(
-      lambda sample: tf.nest.map_structure(
-          lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]),
-          sample))
+  return chosen.batch(len(parts), drop_remainder=True).map(_flattened)
+
+
+def _weighted_batches(own: Sequence[tf.data.Dataset],
+                      rows: Sequence[tf.data.Dataset], window: WindowSpec,
+                      extras: Extras, composition: Composition,
+                      first_batch: int) -> tf.data.Dataset:
+  """Batches whose last tables share their rows by weight.
+
+  The tables of a batch are decided at once, with the weighting that it then
+  carries: `choose_from_datasets` would have the one long before the other.
+
+  Args:
+    own: sub-batches of the tables with rows of their own.
+    rows: of each of the others, single rows.
+    window: the items.
+    extras: has the weights.
+    composition: decides.
+    first_batch: number of the first batch.
+  """
+  # One iterator a table for all batches; each is a connection to the server.
+  sources = [iter(part) for part in rows]
+  first = composition.weighted[0]
+  begin = sum(composition.quotas[:first])
+
+  def fetch(table: tf.Tensor) -> SampledWindows:
+    return tf.switch_case(
+        table - first, [lambda source=s: next(source) for s in sources])
+
+  def make(batch: tf.Tensor, *samples: SampledWindows) -> Any:
+    table, weighting = divide(batch, extras, composition)
+    shared = tf.map_fn(fetch, table[begin:], parallel_iterations=1,
+                       fn_output_signature=rows[0].element_spec)
+    return as_batch(_joined([*samples, _flattened(shared)]), window, extras,
+                    composition, weighting)
+
+  numbers = tf.data.Dataset.counter(start=first_batch)
+  return tf.data.Dataset.zip((numbers, *own)).map(make)
+
+
+def _joined(samples: Sequence[SampledWindows]) -> SampledWindows:
+  """Sub-batches one behind the other."""
+  return tf.nest.map_structure(lambda *x: tf.concat(x, 0), *samples)
+
+
+def _flattened(sample: SampledWindows) -> SampledWindows:
+  """[n, rows, ...] to [n * rows, ...]."""
+  return tf.nest.map_structure(
+      lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]), sample)

@@ -1,17 +1,18 @@
 """Batches of indexed tables: seeded, no item twice in a sub-batch."""
 
-from typing import Iterator, List, Sequence
+from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
 
 from xtra_tf.replay.batches import (
-  Composition,
   Extras,
   SampledWindows,
+  Weighting,
   as_batch,
   without_own_prefetch,
 )
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.indexed_table import IndexedTable, Sample
 
 
@@ -46,10 +47,16 @@ def make_indexed_dataset(
   window = tables[0].window
   rows = sum(composition.quotas)
 
-  def draw() -> Iterator[SampledWindows]:
+  def draw() -> Iterator[Tuple[SampledWindows, Weighting]]:
     number = first_batch
     while True:
-      yield _draw(tables, composition, seed, number)
+      # Rows and weighting are decided at once.
+      weighting = tf.nest.map_structure(
+          lambda tensor: tensor.numpy(), extras.weighting())
+      rows, factor = composition.divide(
+          number, weighting.factor, weighting.measuring)
+      yield (_draw(tables, composition, rows, seed, number),
+             weighting._replace(factor=factor))
       number += 1
 
   signature = SampledWindows(
@@ -59,23 +66,27 @@ def make_indexed_dataset(
       probability=tf.TensorSpec([rows], tf.float64),
       table_size=tf.TensorSpec([rows], tf.int64),
       task=tf.TensorSpec([rows], tf.int32))
-  batches = tf.data.Dataset.from_generator(draw, output_signature=signature)
+  weighting = Weighting(tf.TensorSpec([len(tables)], tf.float32),
+                        tf.TensorSpec([], tf.bool))
+  batches = tf.data.Dataset.from_generator(
+      draw, output_signature=(signature, weighting))
   batches = without_own_prefetch(batches.map(
-      lambda sample: as_batch(sample, window, extras, composition)))
+      lambda sample, weighting: as_batch(
+          sample, window, extras, composition, weighting)))
   return batches.prefetch(prefetch) if prefetch else batches
 
 
-def _draw(tables: Sequence[IndexedTable], composition: Composition, seed: int,
-          number: int) -> SampledWindows:
-  """Batch `number`: its sub-batches, one behind the other."""
+def _draw(tables: Sequence[IndexedTable], composition: Composition,
+          rows: np.ndarray, seed: int, number: int) -> SampledWindows:
+  """Batch `number`: its sub-batches, `rows` of each, one behind the other."""
   drawn: List[Sample] = []
   task: List[int] = []
   for place, table in enumerate(composition.draw(number)):
-    quota = composition.quotas[place]
-    if quota:
+    count = int(rows[place])
+    if count:
       # A table that comes twice must not give the same items again.
-      drawn.append(tables[table].sample(quota, [seed, number, place]))
-      task += [int(table)] * quota
+      drawn.append(tables[table].sample(count, [seed, number, place]))
+      task += [int(table)] * count
   joined = tf.nest.map_structure(lambda *x: np.concatenate(x), *drawn)
   return SampledWindows(joined.data, joined.key, joined.probability,
                         joined.table_size, np.array(task, np.int32))

@@ -22,7 +22,8 @@ from xtra_tf.errors import (
   UsageError,
   UserError,
 )
-from xtra_tf.replay.batches import Composition, Extras
+from xtra_tf.replay.batches import Extras
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.priorities import update_priorities
 from xtra_tf.replay.probing import probe
@@ -162,16 +163,14 @@ class SharedTables(ReplayTables):
       UnreachableError: it does not come back.
       IncompatibleDataError: it came back with other data or settings.
     """
-    del first_batch  # Reverb draws by the clock.
     shared = self._shared
     again = connect(shared.address, shared.timeout_seconds, shared.say)
     found = '; '.join(shared.record.differences(again.record))
     if found:
       raise _other_data(shared.address, found)
     return make_dataset(
-        [self._address(name) for name in self.names], self.names,
-        composition.quotas, self._window, mixed=composition.mixed,
-        seed=composition.seed, guard=self._guard, **extras._asdict())
+        [self._address(name) for name in self.names], self.names, composition,
+        self._window, extras, first_batch=first_batch, guard=self._guard)
 
   def update_priorities(self, info: SampleInfo, priority: tf.Tensor) -> None:
     """Of the rows of tables that are not shared; see the base class."""

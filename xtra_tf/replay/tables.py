@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError, UserError
-from xtra_tf.replay.batches import Composition, Extras
+from xtra_tf.replay.batches import Extras
+from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.indexed_dataset import make_indexed_dataset
 from xtra_tf.replay.indexed_table import IndexedTable, IndexedWriter
@@ -111,10 +112,8 @@ class ReverbTables(ReplayTables):
   def dataset(self, composition: Composition, extras: Extras,
               first_batch: int) -> tf.data.Dataset:
     """See the base class."""
-    del first_batch  # Reverb draws by the clock.
-    return make_dataset(
-        self.server.address, self.names, composition.quotas, self._window,
-        mixed=composition.mixed, seed=composition.seed, **extras._asdict())
+    return make_dataset(self.server.address, self.names, composition,
+                        self._window, extras, first_batch=first_batch)
 
   def update_priorities(self, info: SampleInfo, priority: tf.Tensor) -> None:
     """See the base class."""

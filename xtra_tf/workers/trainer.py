@@ -285,7 +285,8 @@ def training_scalars(updates: Sequence[Any],
     tasks: task names in index order.
 
   Returns:
-    {tag: mean}; cosines and task gradient norms only if measured.
+    {tag: mean}; cosines and task gradient norms only if measured, a task's loss
+    only if it had rows.
   """
   extras = [update.extra for update in updates]
   scalars = {
@@ -299,9 +300,14 @@ def training_scalars(updates: Sequence[Any],
     scalars[f'loss/{name}'] = np.mean(
         [np.mean(getattr(e.parts, name)) for e in extras])
   for index, task in enumerate(tasks):
+    # A task of small weight may have no row in a batch, and then no loss.
+    present = [e for e in extras if np.any(e.task == index)]
     if len(tasks) > 1:
-      scalars[f'loss/{task}/total'] = np.mean(
-          [e.task_loss[index] for e in extras])
+      scalars[f'replay/{task}/rows'] = np.mean(
+          [np.sum(e.task == index) for e in extras])
+      if present:
+        scalars[f'loss/{task}/total'] = np.mean(
+            [e.task_loss[index] for e in present])
     cosines = [e.cosine[index] for e in extras if np.isfinite(e.cosine[index])]
     if cosines and index:
       scalars[f'transfer/cosine/{task}'] = np.mean(cosines)
