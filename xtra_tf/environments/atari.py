@@ -12,13 +12,14 @@ from typing import Any, List, Tuple
 
 import numpy as np
 
+from xtra_tf import atari_games
 from xtra_tf.environments.game_batch import GameBatch, GameStep
 from xtra_tf.errors import UsageError
 from xtra_tf.tasks import TaskSpec, atari_rom
 
 # The vector environment draws 0..noop_max - 1 no-ops. A draw of 0 is refused,
 # which leaves 1..30 with equal chances.
-_NOOP_MAX = 31
+NOOP_MAX = 31
 # Games are truncated by the agent steps that GameEnvironment counts.
 _NO_FRAME_LIMIT = 2**31 - 1
 
@@ -29,12 +30,23 @@ def rom_md5(name: str) -> str:
   Raises:
     UsageError: ale-py is not installed or has no such game.
   """
-  rom = atari_rom(name)
-  import ale_py
-  path = ale_py.roms.get_rom_path(rom)
-  assert path is not None  # `rom` comes from ale-py's own list
-  with open(path, 'rb') as file:
+  with open(atari_games.rom_path(atari_rom(name)), 'rb') as file:
     return hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
+
+
+def check_frames(task: TaskSpec) -> None:
+  """Refuses a task whose frames no emulator gives.
+
+  Raises:
+    UsageError: they are neither uint8 [H, W, 3] nor [H, W, 1].
+  """
+  if (len(task.observation_shape) != 3
+      or task.observation_shape[2] not in (1, 3)
+      or task.observation_dtype != 'uint8'):
+    raise UsageError(
+        f'{task.name}: frames are {task.observation_dtype}'
+        f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
+        '[H, W, 1] (grey).')
 
 
 class AtariGames(GameBatch):
@@ -55,17 +67,15 @@ class AtariGames(GameBatch):
         same in both.
 
     Raises:
-      UsageError: ale-py is missing, or the task is not one of Atari.
+      UsageError: ale-py is missing, or the task is not one of Atari, or it has
+        a mode and a difficulty (`emulator_games` plays those).
     """
     rom = atari_rom(task.name)
     from ale_py import vector_env
-    if (len(task.observation_shape) != 3
-        or task.observation_shape[2] not in (1, 3)
-        or task.observation_dtype != 'uint8'):
-      raise UsageError(
-          f'{task.name}: frames are {task.observation_dtype}'
-          f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
-          '[H, W, 1] (grey).')
+    check_frames(task)
+    if task.mode is not None:
+      raise UsageError(f'{task.name}: the vector environment has no modes. '
+                       'Expected EmulatorGames to play it.')
     height, width, channels = task.observation_shape
     self._num_games = num_games
     size = 1 if separate else num_games
@@ -79,7 +89,7 @@ class AtariGames(GameBatch):
             repeat_action_probability=task.sticky_actions,
             full_action_space=True, img_height=height, img_width=width,
             grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
-            noop_max=_NOOP_MAX, episodic_life=False, life_loss_info=False,
+            noop_max=NOOP_MAX, episodic_life=False, life_loss_info=False,
             reward_clipping=False, use_fire_reset=False)
         for _ in self._groups]
     self._frames = np.zeros([num_games, *task.observation_shape], np.uint8)
