@@ -25,7 +25,8 @@ ATARI_ACTIONS = (
 TINY_ACTIONS = ('NOOP', 'LEFT', 'UP', 'RIGHT', 'DOWN', 'FIRE')
 
 # Named groups of tasks. The first four are those of the XTRA paper, section 4
-# and appendix A; `atari_100k` are the 26 games of SimPLe (arXiv 1903.00374).
+# and appendix A; `atari_100k` are the 26 games of SimPLe (arXiv 1903.00374);
+# `flavours` are four games, each followed by others of its flavours.
 TASK_SETS: Dict[str, Tuple[str, ...]] = {
     'shooter': ('Assault', 'Carnival', 'Centipede', 'DemonAttack', 'Phoenix'),
     'maze': ('Alien', 'Amidar', 'BankHeist', 'MsPacman', 'WizardOfWor'),
@@ -39,11 +40,15 @@ TASK_SETS: Dict[str, Tuple[str, ...]] = {
         'Freeway', 'Frostbite', 'Gopher', 'Hero', 'Jamesbond', 'Kangaroo',
         'Krull', 'KungFuMaster', 'MsPacman', 'Pong', 'PrivateEye', 'Qbert',
         'RoadRunner', 'Seaquest', 'UpNDown'),
-    # A game, and what is different in its other modes and difficulties.
-    'freeway_flavours': (
-        'Freeway',
-        'Freeway-m0-d1',  # a hen that is hit starts anew
-        'Freeway-m1-d0', 'Freeway-m2-d0', 'Freeway-m3-d0'),  # other traffic
+    'flavours': (
+        'Breakout', 'Breakout-m0-d1', 'Breakout-m4-d0', 'Breakout-m12-d0',
+        'Breakout-m16-d0',
+        'CrazyClimber', 'CrazyClimber-m1-d0', 'CrazyClimber-m2-d0',
+        'CrazyClimber-m3-d0',
+        'Freeway', 'Freeway-m0-d1', 'Freeway-m1-d0', 'Freeway-m2-d0',
+        'Freeway-m3-d0',
+        'SpaceInvaders', 'SpaceInvaders-m0-d1', 'SpaceInvaders-m1-d0',
+        'SpaceInvaders-m2-d0', 'SpaceInvaders-m8-d0'),
     'tiny': ('tiny:catch', 'tiny:dodge', 'tiny:collect', 'tiny:paddle',
              'tiny:cross'),
 }
@@ -54,7 +59,7 @@ class TaskSpec:
   """One task: what its frames, actions and rewards are like.
 
   Attributes:
-    name: `Alien`, `tiny:catch` or `gym:CartPole-v1`.
+    name: `Alien`, `Alien-m2-d1`, `tiny:catch` or `gym:CartPole-v1`.
     observation_shape: of one frame, [H, W, C], or [D] for a vector.
     observation_dtype: `uint8` (frames, 0..255) or `float32`.
     num_actions: A, actions of the family.

@@ -19,7 +19,7 @@ from xtra_tf.tasks import TaskSpec, atari_rom
 
 # The vector environment draws 0..noop_max - 1 no-ops. A draw of 0 is refused,
 # which leaves 1..30 with equal chances.
-NOOP_MAX = 31
+_NOOP_MAX = 31
 # Games are truncated by the agent steps that GameEnvironment counts.
 _NO_FRAME_LIMIT = 2**31 - 1
 
@@ -47,6 +47,23 @@ def check_frames(task: TaskSpec) -> None:
         f'{task.name}: frames are {task.observation_dtype}'
         f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
         '[H, W, 1] (grey).')
+
+
+def drawn_noops(seed: int) -> int:
+  """How many no-op frames a game begins with, 0..30; 0 is to be refused.
+
+    noops = floor(r * 31 / 2^32),   r: the first number of MT19937(seed)
+
+  It is the vector environment's own draw (std::uniform_int_distribution over
+  std::mt19937, which draws again for one seed in a billion). The number of
+  frames that it tells would not do: it has those of a game's start-up, too, one
+  in Pooyan, 134 in NameThisGame.
+
+  Args:
+    seed: 0..2^31 - 1.
+  """
+  first = np.random.RandomState(seed).randint(0, 2**32, dtype=np.uint32)
+  return int(first) * _NOOP_MAX >> 32
 
 
 class AtariGames(GameBatch):
@@ -89,7 +106,7 @@ class AtariGames(GameBatch):
             repeat_action_probability=task.sticky_actions,
             full_action_space=True, img_height=height, img_width=width,
             grayscale=channels == 1, stack_num=1, frameskip=task.frame_skip,
-            noop_max=NOOP_MAX, episodic_life=False, life_loss_info=False,
+            noop_max=_NOOP_MAX, episodic_life=False, life_loss_info=False,
             reward_clipping=False, use_fire_reset=False)
         for _ in self._groups]
     self._frames = np.zeros([num_games, *task.observation_shape], np.uint8)
@@ -115,6 +132,7 @@ class AtariGames(GameBatch):
             seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     all_seeds = np.zeros([self._num_games], np.int64)
     all_seeds[chosen] = seeds
+    self._noops[chosen] = [drawn_noops(int(seed)) for seed in seeds]
     for group, emulators in zip(self._groups, self._emulators):
       mask = chosen[group]
       if not mask.any():
@@ -126,7 +144,6 @@ class AtariGames(GameBatch):
       frames, info = emulators.reset(seed=all_seeds[group][mask],
                                      options=options)
       self._keep(group, frames, info)
-      self._noops[group][mask] = info['episode_frame_number'][mask]
     self._started = True
     return self._frames.copy(), self._lives.copy(), self._noops > 0
 

@@ -5,32 +5,17 @@ preprocessing (`atari`) over its single emulator: from a seed and actions come
 the no-ops, frames, rewards and lives that the vector environment would give.
 """
 
-from typing import List, Optional, Tuple
+from typing import List, Tuple
 
 import numpy as np
 
 from xtra_tf import atari_games
-from xtra_tf.environments.atari import NOOP_MAX, check_frames
+from xtra_tf.environments.atari import check_frames, drawn_noops
 from xtra_tf.environments.game_batch import GameBatch, GameStep
 from xtra_tf.numerics import frame_conversion
 from xtra_tf.tasks import TaskSpec, atari_rom
 
 _NOOP = 0
-
-
-def drawn_noops(seed: int) -> int:
-  """How many no-op frames a game begins with, 0..30; 0 is to be refused.
-
-    noops = floor(r * 31 / 2^32),   r: the first number of MT19937(seed)
-
-  It is the vector environment's draw (std::uniform_int_distribution of
-  libstdc++ over std::mt19937), so that a game and its flavours begin alike.
-
-  Args:
-    seed: 0..2^31 - 1.
-  """
-  first = np.random.RandomState(seed).randint(0, 2**32, dtype=np.uint32)
-  return int(first) * NOOP_MAX >> 32
 
 
 class EmulatorGame:
@@ -67,7 +52,7 @@ class EmulatorGame:
       noops: emulator frames without action at the start.
 
     Returns:
-      uint8[210, 160, C], the screen after the no-ops.
+      uint8[H, 160, C], the screen after the no-ops; H is 210 in most games.
     """
     self._ale.setFloat('repeat_action_probability', self._task.sticky_actions)
     self._ale.setInt('random_seed', seed)
@@ -90,7 +75,7 @@ class EmulatorGame:
       action: id of the family.
 
     Returns:
-      uint8[210, 160, C], the pixelwise maximum of the last two frames, and the
+      uint8[H, 160, C], the pixelwise maximum of the last two frames, and the
       sum of the raw rewards.
     """
     reward = 0.

@@ -36,9 +36,9 @@ def render_game(task: TaskSpec, seed_index: int, actions: Sequence[int],
 
   Returns:
     uint8[T + 1, H, W, 3]: the start and the picture after each action. Atari:
-    the emulator's screen, 210 x 160 (the maximum of two frames, as the agent
-    sees it, so that nothing flickers). Tiny: the board in colours, 160 x 160.
-    gymnasium: enlarged observations where they are images, else the
+    the emulator's screen, mostly 210 x 160 (the maximum of two frames, as the
+    agent sees it, so that nothing flickers). Tiny: the board in colours,
+    160 x 160. gymnasium: enlarged observations where they are images, else the
     environment's own picture.
 
   Raises:
