@@ -73,8 +73,8 @@ class TaskSpec:
       it. `jpeg` is the official code's (`numerics/jpeg_codec.py`).
     random_score: mean raw score of random play, where known.
     human_score: mean raw score of a human, or of a tiny task's scripted player.
-    mode: of a flavour (`atari_games`), as its name says; None: what the emulator
-      starts with.
+    mode: of a flavour (see `atari_games`), as its name says; None where the
+      emulator's own start is played.
     difficulty: likewise.
   """
   name: str
@@ -121,9 +121,9 @@ class TaskSpec:
                 f'lossless: its frames are {self.observation_dtype}'
                 f'{list(self.observation_shape)}, no uint8[H, W, 3] or '
                 'uint8[H, W, 1]')
-    named = atari_games.flavour_of(self.name) if self.family == 'atari' else None
+    flavour = atari_games.flavour_of(self.name)  # None of other families
     for field in ('mode', 'difficulty'):
-      value = getattr(named, field, None)
+      value = getattr(flavour, field, None)
       self._check(field, getattr(self, field) == value,
                   f'{value}, as its name has it')
 
