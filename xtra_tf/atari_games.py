@@ -211,6 +211,34 @@ def check_flavour(name: str, flavour: Flavour, rom: str) -> None:
         f'name, {flavour.game}: a task has one name, in data and in runs.')
 
 
+def name_of(game: str, mode: Optional[int], difficulty: Optional[int]) -> str:
+  """The task of a game whose mode or difficulty were set by their numbers.
+
+  Args:
+    game: as ale-py names it.
+    mode: None for the one that the emulator starts with.
+    difficulty: likewise.
+
+  Returns:
+    The game's own name or that of a flavour, whether there is one or not.
+
+  Raises:
+    TypeError: a mode or difficulty is no integer.
+    UsageError: ale-py has no such game, or is needed and not installed.
+  """
+  for number in (mode, difficulty):
+    if number is not None and type(number) is not int:
+      raise TypeError(f'the mode or difficulty {number!r}')
+  if mode is None and difficulty is None:
+    return game
+  first_mode = modes_and_difficulties(rom_of(game))[0][0]
+  mode = first_mode if mode is None else mode
+  difficulty = _FIRST_DIFFICULTY if difficulty is None else difficulty
+  if (mode, difficulty) == (first_mode, _FIRST_DIFFICULTY):
+    return game
+  return f'{game}-m{mode}-d{difficulty}'
+
+
 def _listed(numbers: Tuple[int, ...]) -> str:
   return ', '.join(map(str, numbers))
 
