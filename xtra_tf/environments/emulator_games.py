@@ -100,8 +100,8 @@ class EmulatorGame:
 class EmulatorGames(GameBatch):
   """N games of one ROM in the task's mode and difficulty, one after the other.
 
-  An emulator of ale-py keeps Python's lock while it plays and while it draws, so
-  that threads could do nothing at the same time but resize. Idle slots rest.
+  An emulator of ale-py keeps Python's lock while it plays and draws, so that
+  threads could do nothing at the same time but resize. Idle slots rest.
   """
 
   def __init__(self, task: TaskSpec, num_games: int):
