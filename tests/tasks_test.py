@@ -23,9 +23,13 @@ class AtariTableTest(parameterized.TestCase):
     sizes = {name: len(members) for name, members in tasks.TASK_SETS.items()}
     self.assertEqual(sizes, {
         'shooter': 5, 'maze': 5, 'diverse_pretraining': 8,
-        'diverse_targets': 5, 'atari_100k': 26, 'tiny': 5})
-    for members in tasks.TASK_SETS.values():
-      self.assertContainsSubset(members, tasks.task_names())
+        'diverse_targets': 5, 'atari_100k': 26, 'flavours': 19, 'tiny': 5})
+    for name, members in tasks.TASK_SETS.items():
+      if name == 'flavours':  # only the emulator knows those
+        members = [tasks.get_task(member).name for member in members]
+        self.assertEqual(tuple(members), tasks.TASK_SETS[name])
+      else:
+        self.assertContainsSubset(members, tasks.task_names())
 
   def test_scores_give_the_papers_normalised_ones(self):
     # XTRA, table 2: 1742.2 on Assault is 2.925 of the human score.
@@ -126,7 +130,8 @@ class TaskSpecTest(parameterized.TestCase):
     self.assertEqual((mask.shape, mask.dtype), ((18,), np.dtype(bool)))
     self.assertEqual(np.flatnonzero(mask).tolist(), [0, 2, 5])
 
-  @parameterized.parameters('Alien', 'tiny:cross', 'gym:CartPole-v1')
+  @parameterized.parameters('Alien', 'Alien-m2-d1', 'tiny:cross',
+                            'gym:CartPole-v1')
   def test_json_round_trip(self, name):
     task = tasks.get_task(name)
     text = json.dumps(task.to_json())
@@ -180,6 +185,34 @@ class TaskSpecTest(parameterized.TestCase):
     description = task.to_json()
     del description['codec']
     self.assertEqual(tasks.TaskSpec.from_json(description), task)
+
+  def test_a_flavour_is_a_task_of_its_own(self):
+    game, flavour = map(tasks.get_task, ('Freeway', 'Freeway-m1-d0'))
+    self.assertEqual((flavour.mode, flavour.difficulty), (1, 0))
+    self.assertEqual(flavour.legal_actions, game.legal_actions)
+    self.assertEqual(flavour.family, 'atari')
+    # Published scores are of the game as the emulator starts it.
+    self.assertEqual((game.random_score, game.human_score), (0.0, 29.6))
+    self.assertIsNone(flavour.random_score)
+    self.assertIsNone(flavour.human_score)
+    differing = {k for k, v in flavour.fingerprint().items()
+                 if game.fingerprint().get(k) != v}
+    self.assertEqual(differing, {'name', 'mode', 'difficulty'})
+
+  def test_a_game_as_it_starts_is_described_as_before_there_were_flavours(
+      self):
+    task = tasks.get_task('Freeway')
+    for description in (task.fingerprint(), task.to_json()):
+      self.assertNoCommonElements(description, ('mode', 'difficulty'))
+
+  @parameterized.parameters(
+      ('Freeway-m1-d0', 'mode', 2, 'mode is 2. Expected 1'),
+      ('Freeway-m1-d0', 'difficulty', None, 'difficulty is None. Expected 0'),
+      ('Freeway', 'mode', 1, 'mode is 1. Expected None'),
+      ('tiny:catch', 'mode', 1, 'mode is 1. Expected None'))
+  def test_a_name_says_what_is_played(self, name, field, value, answer):
+    with self.assertRaisesRegex(UsageError, f'{answer}, as its name has it'):
+      dataclasses.replace(tasks.get_task(name), **{field: value})
 
   def test_json_of_something_else_is_refused(self):
     description = tasks.get_task('Alien').to_json()

@@ -1,8 +1,9 @@
 """What a task is, and the tasks that are known by name.
 
-A name has a family: `Alien` (an Atari 2600 game), `tiny:catch` (a tiny task of
-`environments/tiny`) or `gym:CartPole-v1` (any gymnasium environment). Actions
-are the family's ids everywhere above an environment adapter.
+A name has a family: `Alien` (an Atari 2600 game; `Alien-m2-d1` in another mode
+and difficulty), `tiny:catch` (a tiny task of `environments/tiny`) or
+`gym:CartPole-v1` (any gymnasium environment). Actions are the family's ids
+everywhere above an environment adapter.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 
+from xtra_tf import atari_games
 from xtra_tf.errors import UsageError, near_names
 
 FAMILIES = ('atari', 'tiny', 'gym')
@@ -22,61 +24,9 @@ ATARI_ACTIONS = (
     'UPRIGHTFIRE', 'UPLEFTFIRE', 'DOWNRIGHTFIRE', 'DOWNLEFTFIRE')
 TINY_ACTIONS = ('NOOP', 'LEFT', 'UP', 'RIGHT', 'DOWN', 'FIRE')
 
-# Minimal action set, mean raw score of random play, of a human. The games are
-# those of the official code (XTRA config/atari/game_info.json). Scores are
-# dopamine's (atari_100k/normalization_utils.py), and dqn_zoo's (atari_data.py)
-# for games outside it; Carnival and Pooyan have none. VideoPinball's random
-# score is 16256.9 in dqn_zoo.
-_ATARI_GAMES: Dict[str, Tuple[str, Optional[float], Optional[float]]] = {
-    'Alien': ('0-17', 227.8, 7127.7),
-    'Amidar': ('0-5 10-13', 5.8, 1719.5),
-    'Assault': ('0-4 11 12', 222.4, 742.0),
-    'Asterix': ('0 2-9', 210.0, 8503.3),
-    'Atlantis': ('0 1 11 12', 12850.0, 29028.1),
-    'BankHeist': ('0-17', 14.2, 753.1),
-    'BattleZone': ('0-17', 2360.0, 37187.5),
-    'BeamRider': ('0-4 6 7 11 12', 363.9, 16926.5),
-    'Boxing': ('0-17', 0.1, 12.1),
-    'Breakout': ('0 1 3 4', 1.7, 30.5),
-    'Carnival': ('0 1 3 4 11 12', None, None),
-    'Centipede': ('0-17', 2090.9, 12017.0),
-    'ChopperCommand': ('0-17', 811.0, 7387.8),
-    'CrazyClimber': ('0 2-9', 10780.5, 35829.4),
-    'DemonAttack': ('0 1 3 4 11 12', 152.1, 1971.0),
-    'DoubleDunk': ('0-17', -18.6, -16.4),
-    'Enduro': ('0 1 3-5 8 9 11 12', 0.0, 860.5),
-    'FishingDerby': ('0-17', -91.7, -38.7),
-    'Freeway': ('0 2 5', 0.0, 29.6),
-    'Frostbite': ('0-17', 65.2, 4334.7),
-    'Gopher': ('0-4 10-12', 257.6, 2412.5),
-    'Gravitar': ('0-17', 173.0, 3351.4),
-    'Hero': ('0-17', 1027.0, 30826.4),
-    'IceHockey': ('0-17', -11.2, 0.9),
-    'Jamesbond': ('0-17', 29.0, 302.8),
-    'Kangaroo': ('0-17', 52.0, 3035.0),
-    'Krull': ('0-17', 1598.0, 2665.5),
-    'KungFuMaster': ('0 2-5 8 9 11-17', 258.5, 22736.3),
-    'MsPacman': ('0 2-9', 307.3, 6951.6),
-    'NameThisGame': ('0 1 3 4 11 12', 2292.3, 8049.0),
-    'Phoenix': ('0 1 3-5 11-13', 761.4, 7242.6),
-    'Pong': ('0 1 3 4 11 12', -20.7, 14.6),
-    'Pooyan': ('0-2 5 10 13', None, None),
-    'PrivateEye': ('0-17', 24.9, 69571.3),
-    'Qbert': ('0-5', 163.9, 13455.0),
-    'Riverraid': ('0-17', 1338.5, 17118.0),
-    'RoadRunner': ('0-17', 11.5, 7845.0),
-    'Robotank': ('0-17', 2.2, 11.9),
-    'Seaquest': ('0-17', 68.4, 42054.7),
-    'TimePilot': ('0-5 10-13', 3568.0, 5229.2),
-    'UpNDown': ('0-2 5 10 13', 533.4, 11693.2),
-    'VideoPinball': ('0-5 10-12', 0.0, 17667.9),
-    'WizardOfWor': ('0-5 10-13', 563.5, 4756.5),
-    'YarsRevenge': ('0-17', 3092.9, 54576.9),
-    'Zaxxon': ('0-17', 32.5, 9173.3),
-}
-
 # Named groups of tasks. The first four are those of the XTRA paper, section 4
-# and appendix A; `atari_100k` are the 26 games of SimPLe (arXiv 1903.00374).
+# and appendix A; `atari_100k` are the 26 games of SimPLe (arXiv 1903.00374);
+# `flavours` are four games, each followed by others of its flavours.
 TASK_SETS: Dict[str, Tuple[str, ...]] = {
     'shooter': ('Assault', 'Carnival', 'Centipede', 'DemonAttack', 'Phoenix'),
     'maze': ('Alien', 'Amidar', 'BankHeist', 'MsPacman', 'WizardOfWor'),
@@ -90,6 +40,15 @@ TASK_SETS: Dict[str, Tuple[str, ...]] = {
         'Freeway', 'Frostbite', 'Gopher', 'Hero', 'Jamesbond', 'Kangaroo',
         'Krull', 'KungFuMaster', 'MsPacman', 'Pong', 'PrivateEye', 'Qbert',
         'RoadRunner', 'Seaquest', 'UpNDown'),
+    'flavours': (
+        'Breakout', 'Breakout-m0-d1', 'Breakout-m4-d0', 'Breakout-m12-d0',
+        'Breakout-m16-d0',
+        'CrazyClimber', 'CrazyClimber-m1-d0', 'CrazyClimber-m2-d0',
+        'CrazyClimber-m3-d0',
+        'Freeway', 'Freeway-m0-d1', 'Freeway-m1-d0', 'Freeway-m2-d0',
+        'Freeway-m3-d0',
+        'SpaceInvaders', 'SpaceInvaders-m0-d1', 'SpaceInvaders-m1-d0',
+        'SpaceInvaders-m2-d0', 'SpaceInvaders-m8-d0'),
     'tiny': ('tiny:catch', 'tiny:dodge', 'tiny:collect', 'tiny:paddle',
              'tiny:cross'),
 }
@@ -100,7 +59,7 @@ class TaskSpec:
   """One task: what its frames, actions and rewards are like.
 
   Attributes:
-    name: `Alien`, `tiny:catch` or `gym:CartPole-v1`.
+    name: `Alien`, `Alien-m2-d1`, `tiny:catch` or `gym:CartPole-v1`.
     observation_shape: of one frame, [H, W, C], or [D] for a vector.
     observation_dtype: `uint8` (frames, 0..255) or `float32`.
     num_actions: A, actions of the family.
@@ -114,6 +73,9 @@ class TaskSpec:
       it. `jpeg` is the official code's (`numerics/jpeg_codec.py`).
     random_score: mean raw score of random play, where known.
     human_score: mean raw score of a human, or of a tiny task's scripted player.
+    mode: of a flavour (see `atari_games`), as its name says; None where the
+      emulator's own start is played.
+    difficulty: likewise.
   """
   name: str
   observation_shape: Tuple[int, ...]
@@ -128,6 +90,8 @@ class TaskSpec:
   codec: str = 'lossless'
   random_score: Optional[float] = None
   human_score: Optional[float] = None
+  mode: Optional[int] = None
+  difficulty: Optional[int] = None
 
   def __post_init__(self) -> None:
     # JSON and gin hand over lists; tuples make a spec hashable.
@@ -157,6 +121,11 @@ class TaskSpec:
                 f'lossless: its frames are {self.observation_dtype}'
                 f'{list(self.observation_shape)}, no uint8[H, W, 3] or '
                 'uint8[H, W, 1]')
+    flavour = atari_games.flavour_of(self.name)  # None of other families
+    for field in ('mode', 'difficulty'):
+      value = getattr(flavour, field, None)
+      self._check(field, getattr(self, field) == value,
+                  f'{value}, as its name has it')
 
   def _check(self, field: str, valid: Any, expected: str) -> None:
     if not valid:
@@ -191,8 +160,13 @@ class TaskSpec:
 
   def to_json(self) -> Dict[str, Any]:
     """A dictionary of plain JSON types, for `from_json`."""
+    fields = dataclasses.asdict(self)
+    # Data and models from before there were flavours do not name theirs.
+    for field in ('mode', 'difficulty'):
+      if fields[field] is None:
+        del fields[field]
     return {key: list(value) if isinstance(value, tuple) else value
-            for key, value in dataclasses.asdict(self).items()}
+            for key, value in fields.items()}
 
   @classmethod
   def from_json(cls, description: Dict[str, Any]) -> 'TaskSpec':
@@ -237,7 +211,7 @@ def register_task(spec: TaskSpec) -> None:
 
 def task_names() -> List[str]:
   """Names that need no other package: registered tasks and 45 Atari games."""
-  return sorted([*_registered, *_ATARI_GAMES])
+  return sorted([*_registered, *atari_games.listed_names()])
 
 
 def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
@@ -275,64 +249,31 @@ def get_task(name: str, *, resolution: int = 96, grayscale: bool = False,
   if not 8 <= resolution <= 160:
     raise UsageError(f'The resolution of {name} is {resolution}. Expected 8 to '
                      '160 pixels a side, the width of an Atari screen.')
-  _, random_score, human_score = _ATARI_GAMES.get(name, ('', None, None))
+  flavour = atari_games.flavour_of(name)
+  if flavour is not None:
+    atari_games.check_flavour(name, flavour, atari_rom(name))
+  random_score, human_score = atari_games.published_scores(name)
   return TaskSpec(
       name=name,
       observation_shape=(resolution, resolution, 1 if grayscale else 3),
       observation_dtype='uint8',
       num_actions=len(ATARI_ACTIONS),
-      legal_actions=_atari_legal_actions(name),
+      legal_actions=(atari_games.listed_actions(name)
+                     or atari_games.minimal_actions(atari_rom(name))),
       action_names=ATARI_ACTIONS,
       stack=stack, codec=codec, sticky_actions=sticky_actions,
-      random_score=random_score, human_score=human_score)
+      random_score=random_score, human_score=human_score,
+      mode=flavour.mode if flavour else None,
+      difficulty=flavour.difficulty if flavour else None)
 
 
 def atari_rom(name: str) -> str:
-  """ale-py's id of a game: `ms_pacman` for `MsPacman`.
+  """ale-py's id of a game, `ms_pacman` for `MsPacman`; of its flavours, too.
 
   Raises:
     UsageError: ale-py is not installed or has no such game.
   """
-  try:
-    import ale_py
-    import gymnasium
-  except ImportError as error:
-    raise UsageError(
-        f'The Atari game {name!r} needs ale-py, which is not installed '
-        f'({error}). Expected `pip install "xtra-tf[atari]"`. '
-        + near_names(name, task_names())) from error
-  gymnasium.register_envs(ale_py)
-  roms = {}
-  for entry in list(gymnasium.registry.values()):
-    if entry.namespace == 'ALE' and entry.version == 5:
-      roms[entry.name] = entry.kwargs['game']
-  if name not in roms:
-    raise UsageError(f'Unknown task {name!r}. '
-                     + near_names(name, [*roms, *_registered]))
-  return roms[name]
-
-
-def _ids(ranges: str) -> Tuple[int, ...]:
-  """`'0 2-4'` -> (0, 2, 3, 4)."""
-  ids: List[int] = []
-  for part in ranges.split():
-    first, _, last = part.partition('-')
-    ids.extend(range(int(first), int(last or first) + 1))
-  return tuple(ids)
-
-
-def _atari_legal_actions(name: str) -> Tuple[int, ...]:
-  """A game's minimal action set, from the table or from the emulator."""
-  if name in _ATARI_GAMES:
-    return _ids(_ATARI_GAMES[name][0])
-  rom = atari_rom(name)
-  import ale_py
-  ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-  ale = ale_py.ALEInterface()
-  path = ale_py.roms.get_rom_path(rom)
-  assert path is not None  # `rom` comes from ale-py's own list
-  ale.loadROM(path)
-  return tuple(sorted(int(a.value) for a in ale.getMinimalActionSet()))
+  return atari_games.rom_of(name, _registered)
 
 
 def _gym_task(name: str, stack: int) -> TaskSpec:

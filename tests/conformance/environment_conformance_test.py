@@ -28,6 +28,15 @@ class GrayAtariConformanceTest(environment_suite.EnvironmentSuite,
                              max_episode_steps=25)
 
 
+class FlavourConformanceTest(environment_suite.EnvironmentSuite,
+                             tf.test.TestCase):
+  steps = 70
+
+  def make_environment(self, seed=0):
+    task = tasks.get_task('Breakout-m4-d1', resolution=32)
+    return environments.load(task, num_envs=2, seed=seed, training=True)
+
+
 class CatchConformanceTest(environment_suite.EnvironmentSuite,
                            tf.test.TestCase):
 

@@ -57,6 +57,15 @@ class RenderingTest(tf.test.TestCase):
         environments.render_game(small, 0, actions, rewards).shape,
         (31, 210, 160, 3))
 
+  def test_a_flavour_and_a_game_with_a_start_up(self):
+    # Before its no-ops, NameThisGame starts up for 134 frames of its own.
+    for name in ('Breakout-m16-d1', 'NameThisGame'):
+      task = dataclasses.replace(tasks.get_task(name),
+                                 observation_shape=(210, 160, 3))
+      frames, actions, rewards = record(task, 0, steps=20)
+      self.assertAllEqual(
+          environments.render_game(task, 0, actions, rewards), frames)
+
   def test_another_reward_is_refused(self):
     task = tasks.get_task('tiny:catch')
     _, actions, rewards = record(task, 3, steps=45)

@@ -18,7 +18,7 @@ from xtra_tf.experiments import (
   local_run,
   roles,
 )
-from xtra_tf.tasks import ATARI_ACTIONS
+from xtra_tf.tasks import ATARI_ACTIONS, get_task
 
 _SOURCE = 'Pong'
 _LIMIT_SECONDS = 5.
@@ -41,7 +41,10 @@ _FIELDS = (
     ('frame_skip', 1, 'frame_skip: expected 4, found 1'),
     ('sticky_actions', 0.25, 'sticky_actions: expected 0.0, found 0.25'),
     ('clip_reward', False, 'clip_reward: expected True, found False'),
-    ('codec', 'jpeg', "codec: expected 'lossless', found 'jpeg'"))
+    ('codec', 'jpeg', "codec: expected 'lossless', found 'jpeg'"),
+    ('mode', 1, "mode: expected None, found 1; name: expected 'Pong', found "
+     "'Pong-m1-d2'"),
+    ('difficulty', 2, 'difficulty: expected None, found 2'))
 _NEGOTIABLE = tuple(row for row in _FIELDS if row[0] in (
     'action_names', 'stack', 'frame_skip', 'sticky_actions', 'clip_reward',
     'codec'))
@@ -58,6 +61,8 @@ def _changed(task, field, value):
   if field == 'num_actions':
     changes.update(legal_actions=tuple(range(value)),
                    action_names=ATARI_ACTIONS[:value])
+  if field in ('mode', 'difficulty'):  # no task has one of them alone
+    changes.update(name='Pong-m1-d2', mode=1, difficulty=2)
   return dataclasses.replace(task, **changes)
 
 
@@ -116,6 +121,15 @@ class DataHandshakeTest(parameterized.TestCase):
     other = 'codec' if field == 'stack' else 'stack'
     self.refused(dataclasses.replace(
         self.parts, allowed_differences=(other,)), text)
+
+  def test_data_of_the_game_as_it_starts_are_no_flavours(self):
+    _write(self.folder, self.task)
+    source = get_task('Pong-m1-d2', resolution=48, grayscale=True)
+    parts = dataclasses.replace(self.parts, sources=(source,))
+    with self.assertRaisesRegex(
+        IncompatibleDataError, "mode: expected 1, found None; name: expected "
+        "'Pong-m1-d2', found 'Pong'"):
+      local_run.check_task_data(parts, {'Pong-m1-d2': self.folder})
 
   def test_all_fields_of_a_task_are_in_the_matrix(self):
     fields = {f.name for f in dataclasses.fields(self.task)}

@@ -299,6 +299,12 @@ class DqnReplayTest(parameterized.TestCase):
     with self.assertRaisesRegex(UsageError, 'Did you mean dqn_replay'):
       open_source('dqn_replya', self.source, 'Pong')
 
+  def test_a_flavour(self):
+    write_memory(self.logs, records(['rrt']))
+    with self.assertRaisesRegex(IncompatibleDataError,
+                                'found the task Pong-m1-d0'):
+      DqnReplay(self.source, 'Pong-m1-d0')
+
   def test_unknown_task(self):
     write_memory(self.logs, records(['rrt']))
     with self.assertRaisesRegex(UsageError, 'Did you mean Pong'):

@@ -86,6 +86,19 @@ class MinariSourceTest(parameterized.TestCase):
     self.assertIn('no checksums', summary.notes[0])
     json.dumps(EpisodeLog(self.output).header.provenance)
 
+  @parameterized.parameters(
+      ({'mode': 1}, 'Pong-m1-d0'), ({'difficulty': 3}, 'Pong-m0-d3'),
+      ({'mode': 1, 'difficulty': 2}, 'Pong-m1-d2'),
+      ({'mode': 0, 'difficulty': 0}, 'Pong'), ({'mode': None}, 'Pong'))
+  def test_modes_and_difficulties(self, arguments, task):
+    by_hand.write_hdf5(self.source, [by_hand.episode(3)],
+                       env_spec=by_hand.ale_spec(**arguments))
+    other = 'Pong' if task != 'Pong' else 'Pong-m1-d0'
+    self.refused(IncompatibleDataError, f'environment is {task}. Expected',
+                 task=other)
+    self.run_import(task)
+    self.assertEqual(EpisodeLog(self.output).task.name, task)
+
   def test_defaults_of_ale(self):
     by_hand.write_hdf5(self.source, [by_hand.episode(3)])
     self.run_import()
@@ -200,6 +213,8 @@ class MinariSourceTest(parameterized.TestCase):
       ({'observation_space': '{'}, DataFileError, 'damaged'),
       ({'env_spec': by_hand.ale_spec('Alien')}, IncompatibleDataError,
        'is Alien'),
+      ({'env_spec': by_hand.ale_spec(mode='1')}, DataFileError,
+       "difficulty '1'"),
       ({'env_spec': '[]'}, DataFileError, 'env_spec'))
   def test_metadata(self, changes, error_type, text):
     by_hand.write_hdf5(self.source, [by_hand.episode(3)], **changes)

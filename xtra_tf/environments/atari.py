@@ -12,6 +12,7 @@ from typing import Any, List, Tuple
 
 import numpy as np
 
+from xtra_tf import atari_games
 from xtra_tf.environments.game_batch import GameBatch, GameStep
 from xtra_tf.errors import UsageError
 from xtra_tf.tasks import TaskSpec, atari_rom
@@ -29,12 +30,40 @@ def rom_md5(name: str) -> str:
   Raises:
     UsageError: ale-py is not installed or has no such game.
   """
-  rom = atari_rom(name)
-  import ale_py
-  path = ale_py.roms.get_rom_path(rom)
-  assert path is not None  # `rom` comes from ale-py's own list
-  with open(path, 'rb') as file:
+  with open(atari_games.rom_path(atari_rom(name)), 'rb') as file:
     return hashlib.md5(file.read(), usedforsecurity=False).hexdigest()
+
+
+def check_frames(task: TaskSpec) -> None:
+  """Refuses a task whose frames no emulator gives.
+
+  Raises:
+    UsageError: they are neither uint8 [H, W, 3] nor [H, W, 1].
+  """
+  if (len(task.observation_shape) != 3
+      or task.observation_shape[2] not in (1, 3)
+      or task.observation_dtype != 'uint8'):
+    raise UsageError(
+        f'{task.name}: frames are {task.observation_dtype}'
+        f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
+        '[H, W, 1] (grey).')
+
+
+def drawn_noops(seed: int) -> int:
+  """How many no-op frames a game begins with, 0..30; 0 is to be refused.
+
+    noops = floor(r * 31 / 2^32),   r: the first number of MT19937(seed)
+
+  It is the vector environment's own draw (std::uniform_int_distribution over
+  std::mt19937, which draws again for one seed in a billion). The number of
+  frames that it tells would not do: it has those of a game's start-up, too, one
+  in Pooyan, 134 in NameThisGame.
+
+  Args:
+    seed: 0..2^31 - 1.
+  """
+  first = np.random.RandomState(seed).randint(0, 2**32, dtype=np.uint32)
+  return int(first) * _NOOP_MAX >> 32
 
 
 class AtariGames(GameBatch):
@@ -55,17 +84,15 @@ class AtariGames(GameBatch):
         same in both.
 
     Raises:
-      UsageError: ale-py is missing, or the task is not one of Atari.
+      UsageError: ale-py is missing, or the task is not one of Atari, or it has
+        a mode and a difficulty (`emulator_games` plays those).
     """
     rom = atari_rom(task.name)
     from ale_py import vector_env
-    if (len(task.observation_shape) != 3
-        or task.observation_shape[2] not in (1, 3)
-        or task.observation_dtype != 'uint8'):
-      raise UsageError(
-          f'{task.name}: frames are {task.observation_dtype}'
-          f'{list(task.observation_shape)}. Expected uint8 [H, W, 3] (RGB) or '
-          '[H, W, 1] (grey).')
+    check_frames(task)
+    if task.mode is not None:
+      raise UsageError(f'{task.name}: the vector environment has no modes. '
+                       'Expected EmulatorGames to play it.')
     height, width, channels = task.observation_shape
     self._num_games = num_games
     size = 1 if separate else num_games
@@ -105,6 +132,7 @@ class AtariGames(GameBatch):
             seeds: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     all_seeds = np.zeros([self._num_games], np.int64)
     all_seeds[chosen] = seeds
+    self._noops[chosen] = [drawn_noops(int(seed)) for seed in seeds]
     for group, emulators in zip(self._groups, self._emulators):
       mask = chosen[group]
       if not mask.any():
@@ -116,7 +144,6 @@ class AtariGames(GameBatch):
       frames, info = emulators.reset(seed=all_seeds[group][mask],
                                      options=options)
       self._keep(group, frames, info)
-      self._noops[group][mask] = info['episode_frame_number'][mask]
     self._started = True
     return self._frames.copy(), self._lives.copy(), self._noops > 0
 

@@ -2,6 +2,7 @@
 
 from xtra_tf.environments import seeding
 from xtra_tf.environments.atari import AtariGames
+from xtra_tf.environments.emulator_games import EmulatorGames
 from xtra_tf.environments.game_batch import GameBatch
 from xtra_tf.environments.game_environment import GameEnvironment
 from xtra_tf.environments.gymnasium_adapter import GymnasiumGames
@@ -69,4 +70,6 @@ def load_games(task: TaskSpec, num_games: int,
     return TinyGames(task, num_games)
   if task.family == 'gym':
     return GymnasiumGames(task, num_games)
+  if task.mode is not None:
+    return EmulatorGames(task, num_games)
   return AtariGames(task, num_games, separate)

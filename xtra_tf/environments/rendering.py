@@ -6,12 +6,13 @@ import numpy as np
 
 from xtra_tf.environments import seeding
 from xtra_tf.environments.atari import AtariGames
+from xtra_tf.environments.emulator_games import EmulatorGame, EmulatorGames
 from xtra_tf.environments.game_batch import GameBatch
 from xtra_tf.environments.gymnasium_adapter import GymnasiumGames
 from xtra_tf.environments.loading import load
 from xtra_tf.environments.tiny import TinyGames
 from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.tasks import TaskSpec, atari_rom
+from xtra_tf.tasks import TaskSpec
 
 # A picture uint8[H, W, 3] and the raw reward that came with it, None at first.
 _Step = Tuple[np.ndarray, Optional[np.float32]]
@@ -35,9 +36,9 @@ def render_game(task: TaskSpec, seed_index: int, actions: Sequence[int],
 
   Returns:
     uint8[T + 1, H, W, 3]: the start and the picture after each action. Atari:
-    the emulator's screen, 210 x 160 (the maximum of two frames, as the agent
-    sees it, so that nothing flickers). Tiny: the board in colours, 160 x 160.
-    gymnasium: enlarged observations where they are images, else the
+    the emulator's screen, mostly 210 x 160 (the maximum of two frames, as the
+    agent sees it, so that nothing flickers). Tiny: the board in colours,
+    160 x 160. gymnasium: enlarged observations where they are images, else the
     environment's own picture.
 
   Raises:
@@ -147,39 +148,21 @@ def _replay(task: TaskSpec, games: GameBatch, seed_index: int,
 def _replay_atari(task: TaskSpec, seed_index: int, actions: Sequence[int]
                   ) -> Iterator[_Step]:
   """The same by an emulator of its own, with its full screen."""
-  import ale_py
   environment = load(task, num_envs=1, seed=0, training=False,
                      first_index=seed_index)
   environment.reset()
   games, seed = environment.games, int(environment.episode_seeds()[0])
-  assert isinstance(games, AtariGames)
+  assert isinstance(games, (AtariGames, EmulatorGames))
   noops = int(games.noops[0])
   environment.close()
 
-  ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
-  emulator = ale_py.ALEInterface()
-  emulator.setFloat('repeat_action_probability', task.sticky_actions)
-  emulator.setInt('random_seed', seed)
-  rom = ale_py.roms.get_rom_path(atari_rom(task.name))
-  assert rom is not None  # its name comes from ale-py's own list
-  emulator.loadROM(rom)
-  # Loading has reset the game once already; the vector environment does it
-  # again, and some games (Assault) differ between the two.
-  emulator.reset_game()
-  for _ in range(noops):
-    emulator.act(0)
-  screen = emulator.getScreenRGB()
-  yield screen, None
+  game = EmulatorGame(task)
+  yield game.begin(seed, noops), None
   for number, action in enumerate(actions):
-    reward = 0
-    for _ in range(task.frame_skip):
-      before = screen
-      reward += emulator.act(action)
-      screen = emulator.getScreenRGB()
-      if emulator.game_over():
-        _check_end(task, seed_index, number + 1, len(actions))
-        break
-    yield np.maximum(before, screen), np.float32(reward)
+    picture, reward = game.step(action)
+    if game.over:
+      _check_end(task, seed_index, number + 1, len(actions))
+    yield picture, np.float32(reward)
 
 
 def _check_end(task: TaskSpec, seed_index: int, played: int,

@@ -67,6 +67,7 @@ class DqnReplay(ImportSource):
 
     Raises:
       DataFileError: a file is missing, or its header does not fit the others'.
+      IncompatibleDataError: the task is a flavour of a game.
       UsageError: no such game.
     """
     self.path = path
@@ -75,6 +76,10 @@ class DqnReplay(ImportSource):
     self._suffixes = _find_suffixes(self._folder)
     shape, self._lengths, self._cuts = self._check_headers()
     spec = get_task(task)
+    if spec.mode is not None:
+      raise IncompatibleDataError(
+          f'{path}: DQN replay has games as the emulator starts them. Expected '
+          f'no mode or difficulty, found the task {task}.')
     self.task = dataclasses.replace(
         spec, observation_shape=(*shape, 1), sticky_actions=_STICKY_ACTIONS)
     self._legal = np.array(spec.legal_actions)

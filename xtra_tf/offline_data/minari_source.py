@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Union
 
 import numpy as np
 
+from xtra_tf import atari_games
 from xtra_tf.episodes.schema import Header
 from xtra_tf.errors import (
   DataFileError,
@@ -261,7 +262,7 @@ def _frame_shape(shape: Tuple[int, ...]) -> Tuple[int, ...]:
 
 def _settings(path: str, env_spec: Any
               ) -> Tuple[Optional[str], Dict[str, Any]]:
-  """(game or None, {frame_skip, sticky_actions}) of an environment's spec.
+  """(task or None, {frame_skip, sticky_actions}) of an environment's spec.
 
   It is read as JSON; its entry points are never imported.
   """
@@ -281,8 +282,10 @@ def _settings(path: str, env_spec: Any
     sticky = float(arguments.get('repeat_action_probability', 0.25))
     if not isinstance(skip, int):
       raise TypeError(f'a frame skip of {skip}')
-    return name[len('ALE/'):].rpartition('-v')[0], {
-        'frame_skip': skip, 'sticky_actions': sticky}
+    game = atari_games.name_of(
+        name[len('ALE/'):].rpartition('-v')[0], arguments.get('mode'),
+        arguments.get('difficulty'))
+    return game, {'frame_skip': skip, 'sticky_actions': sticky}
   except (AttributeError, KeyError, TypeError, ValueError) as error:
     raise DataFileError(
         path, f'the field env_spec cannot be understood ({error!r}).',
