@@ -111,7 +111,7 @@ class WorldModelAgent(tf_agent.TFAgent):
       self._shares = np.ones_like(self._shares)
     clamp = task_weights.settings.gradient_clamp if task_weights else None
     self._gradient_step = GradientStep(
-        world_model.trainable_variables, world_model.non_trainable_variables,
+        world_model.trainable_variables, world_model.statistics,
         self.optimizer, settings.loss_scale, settings.clip_norm, clamp)
 
   def _train(self, experience: Unroll,

@@ -1,5 +1,6 @@
-"""A planner that does not look ahead, for tests."""
+"""A planner that does not look ahead: the policy as it is."""
 
+import dataclasses
 from typing import Tuple
 
 import tensorflow as tf
@@ -7,20 +8,25 @@ import tensorflow as tf
 from xtra_tf.planning.planner import Planner, SearchFn
 from xtra_tf.types import ModelOutput, SearchOutput, SearchStatistics, Simulator
 
+# How model.json says that a model plays by this planner.
+PRIOR = 'prior'
 
+
+@dataclasses.dataclass(frozen=True)
 class PriorPlanner(Planner):
   """Visits in proportion to the root's prior; value as the root predicts.
 
     prior = softmax(policy_logits over legal actions)
-    visits = num_simulations * ((1 - f) * prior + f * noise)
+    target = visits * ((1 - f) * prior + f * noise)
 
   with f the noise fraction and noise uniform random numbers over the legal
-  actions, normalised. Visits are not whole numbers.
-  """
+  actions, normalised. Without noise the largest target is the policy's own
+  choice among the legal actions, as behaviour cloning plays.
 
-  def __init__(self, num_simulations: int = 10):
-    """Keeps the number of visits to hand out."""
-    self._num_simulations = num_simulations
+  Attributes:
+    visits: that are handed out, sum of a target; not whole numbers.
+  """
+  visits: float = 1.
 
   def target_shape(self, num_actions: int) -> Tuple[int, ...]:
     """See Planner."""
@@ -38,7 +44,13 @@ class PriorPlanner(Planner):
     noise = legal * tf.random.stateless_uniform(legal.shape, seed, minval=0.1)
     noise /= tf.reduce_sum(noise, axis=-1, keepdims=True)
     mixed = (1. - noise_fraction) * prior + noise_fraction * noise
-    zeros = tf.zeros_like(root.value)
+    nothing = tf.zeros_like(root.value)
     return SearchOutput(
-        target=self._num_simulations * mixed, root_value=root.value,
-        statistics=SearchStatistics(zeros, zeros, zeros, zeros))
+        target=self.visits * mixed, root_value=root.value,
+        statistics=SearchStatistics(
+            max_depth=nothing, mean_depth=nothing,
+            visit_entropy=-tf.reduce_sum(
+                tf.math.multiply_no_nan(tf.math.log(mixed), mixed), axis=1),
+            prior_to_visit_kl=tf.reduce_sum(tf.math.multiply_no_nan(
+                tf.math.log(tf.math.divide_no_nan(mixed, prior)), mixed),
+                axis=1)))
