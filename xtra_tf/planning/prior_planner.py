@@ -40,17 +40,19 @@ class PriorPlanner(Planner):
   def _search(self, root: ModelOutput, legal_actions: tf.Tensor,
               noise_fraction: tf.Tensor, seed: tf.Tensor) -> SearchOutput:
     legal = tf.cast(legal_actions, tf.float32)
-    prior = tf.nn.softmax(root.policy_logits - 1e9 * (1. - legal))
+    # Logarithms, too: a probability of a legal action may be 0 in float32.
+    log_prior = tf.nn.log_softmax(root.policy_logits - 1e9 * (1. - legal))
     noise = legal * tf.random.stateless_uniform(legal.shape, seed, minval=0.1)
     noise /= tf.reduce_sum(noise, axis=-1, keepdims=True)
-    mixed = (1. - noise_fraction) * prior + noise_fraction * noise
+    mixed = ((1. - noise_fraction) * tf.exp(log_prior)
+             + noise_fraction * noise)
+    entropy = -tf.reduce_sum(
+        tf.math.multiply_no_nan(tf.math.log(mixed), mixed), axis=1)
     nothing = tf.zeros_like(root.value)
     return SearchOutput(
         target=self.visits * mixed, root_value=root.value,
         statistics=SearchStatistics(
             max_depth=nothing, mean_depth=nothing,
-            visit_entropy=-tf.reduce_sum(
-                tf.math.multiply_no_nan(tf.math.log(mixed), mixed), axis=1),
-            prior_to_visit_kl=tf.reduce_sum(tf.math.multiply_no_nan(
-                tf.math.log(tf.math.divide_no_nan(mixed, prior)), mixed),
-                axis=1)))
+            visit_entropy=entropy,
+            prior_to_visit_kl=-entropy - tf.reduce_sum(
+                log_prior * mixed, axis=1)))
