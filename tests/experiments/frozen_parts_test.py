@@ -87,8 +87,10 @@ class UpdatesTest(_Test):
     model = agent.world_model
     for part in MODEL_PARTS:
       for variable in getattr(model, part).variables:
-        # -0.0: what is added to, or chosen from, may become 0.0.
-        variable.assign(tf.where(variable == 0., -0., variable))
+        # Whatever is added to -0.0 makes it 0.0.
+        values = variable.numpy()
+        values[values == 0.] = np.float32(-0.)
+        variable.assign(values)
     before = {part: _bits(getattr(model, part)) for part in MODEL_PARTS}
     step = tf.function(agent.train, autograph=False)
     for measuring in (False, True, False):
