@@ -9,8 +9,9 @@ Examples:
 
 The protocol is the official one: 32 whole games from the seeds 0 to 31, which
 no run's seed changes, at most 27 000 agent steps each, the action with most
-visits, no noise. The search is that of the checkpoint's run or profile. The
-last line that it prints is the path of the results.
+visits, no noise. The search is that of the checkpoint's run or profile; a
+policy of behaviour cloning plays without. The last line that it prints is the
+path of the results.
 """
 
 import sys

@@ -29,8 +29,9 @@ _ACCEPT = flags.DEFINE_bool(
     'Go on with other settings than the run in --root_dir began with.')
 
 _STAGES = flags.DEFINE_list(
-    'stages', [], 'Run these stages alone, of data, teacher, student, finetune '
-    'and scratch, e.g. --stages=scratch. Without it, all that are not done.')
+    'stages', [], 'Run these stages alone, of data, teacher, student, cloning, '
+    'finetune and scratch, e.g. --stages=scratch. Without it, all that are not '
+    'done but cloning.')
 
 _OFFLINE_ADDRESS = flags.DEFINE_string(
     'offline_address', None, 'HOST:PORT of a launchers.replay_server that has '

@@ -8,15 +8,14 @@ import tensorflow as tf
 from xtra_tf import environments, tasks
 from xtra_tf.errors import UsageError
 from xtra_tf.evaluation import (
-    EvaluationSettings,
-    Evaluator,
-    evaluate,
-    evaluator,
-    results,
+  EvaluationSettings,
+  Evaluator,
+  evaluate,
+  evaluator,
+  results,
 )
-from xtra_tf.planning import MctsPlanner
+from xtra_tf.planning import MctsPlanner, PriorPlanner
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.testing.scripted_games import Event, ScriptedGames
 
 _EPISODES = 6
@@ -37,7 +36,8 @@ class EvaluatorTest(tf.test.TestCase):
     cls.task = tasks.get_task('gym:CartPole-v1')
     cls.model = _model(cls.task)
     cls.settings = EvaluationSettings(episodes=_EPISODES)
-    cls.evaluator = Evaluator(cls.task, cls.model, PriorPlanner(), cls.settings)
+    cls.evaluator = Evaluator(
+        cls.task, cls.model, PriorPlanner(visits=10.), cls.settings)
     cls.seen = []
     cls.result = cls.evaluator.run(
         progress=lambda done, **fields: cls.seen.append((done, fields)))
@@ -82,7 +82,7 @@ class EvaluatorTest(tf.test.TestCase):
   def test_games_do_not_depend_on_who_plays_beside(self):
     """One game at a time, the batch never shrinks: the slow obvious twin."""
     alone = evaluate(
-        self.task, self.model, PriorPlanner(),
+        self.task, self.model, PriorPlanner(visits=10.),
         EvaluationSettings(episodes=_EPISODES, batch_size=1))
     self.assertEqual(alone.returns, self.result.returns)
     self.assertEqual(alone.lengths, self.result.lengths)
@@ -118,7 +118,7 @@ class EvaluatorTest(tf.test.TestCase):
                            return_value=games) as load_games, \
         mock.patch.object(games, 'step', wraps=games.step) as step, \
         mock.patch.object(evaluator, '_rows', wraps=evaluator._rows) as rows:
-      result = evaluate(self.task, self.model, PriorPlanner(),
+      result = evaluate(self.task, self.model, PriorPlanner(visits=10.),
                         EvaluationSettings(episodes=5))
     self.assertTrue(load_games.call_args.kwargs['separate'])
     self.assertEqual(result.lengths, tuple(lengths))
@@ -162,7 +162,7 @@ class EvaluatorTest(tf.test.TestCase):
     self.assertAllClose(fields['return'], np.mean(self.result.returns))
 
   def test_step_limit_truncates(self):
-    result = evaluate(self.task, self.model, PriorPlanner(),
+    result = evaluate(self.task, self.model, PriorPlanner(visits=10.),
                       EvaluationSettings(episodes=2, max_episode_steps=3))
     self.assertEqual(result.lengths, (3, 3))
     self.assertEqual(result.truncated, (True, True))

@@ -16,6 +16,7 @@ from xtra_tf import environments, evaluation, tasks
 from xtra_tf.errors import UsageError
 from xtra_tf.evaluation import (
     comparison,
+    report_tables,
     report_text,
     run_files,
     write_report,
@@ -189,6 +190,38 @@ class WholeRunTest(absltest.TestCase):
     write_report(self.root)
     with open(self.path, 'rb') as file:
       self.assertEqual(file.read(), before)
+
+
+class CloningTest(absltest.TestCase):
+  """Behaviour cloning is in the report of a run that had it."""
+
+  def test_it_is_a_row_where_it_was_run(self):
+    root = self.create_tempdir().full_path
+    synthetic_run.write_run(root, 'Assault', cloning=True)
+    run = run_files.read_run(root)
+    compared = comparison.compare(run)
+    self.assertEqual([m.kind for m in compared.methods],
+                     ['finetune', 'scratch', 'student', 'cloning'])
+    self.assertEqual(compared.method('cloning').paper, 0.)  # table 1
+    self.assertFalse([line for line in report_text.not_run(run, compared)
+                      if 'loning' in line])
+    search = report_tables.search_statistics(run)
+    self.assertLen(search.rows, 3)  # it does not search
+    page = _read(write_report(root))
+    self.assertIn('Behaviour cloning, zero-shot', page.text)
+    self.assertIn('final evaluation of cloning', page.text)
+    self.assertNotIn('This run is not complete', page.text)
+
+  def test_it_is_not_missed_where_it_was_not(self):
+    root = self.create_tempdir().full_path
+    synthetic_run.write_run(root, 'Assault')
+    run = run_files.read_run(root)
+    compared = comparison.compare(run)
+    self.assertLen(compared.methods, 3)
+    self.assertNotIn('cloning', run.stages)
+    self.assertEqual(report_text.incomplete(run, compared), '')
+    self.assertIn('Behavioral cloning, zero-shot',
+                  ' '.join(report_text.not_run(run, compared)))
 
 
 class IncompleteRunTest(absltest.TestCase):

@@ -93,7 +93,8 @@ def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
 
 def write_run(root: str, target: str = 'Assault',
               sources: Sequence[str] = ('DemonAttack', 'Phoenix'),
-              recording: Optional[Recording] = None) -> RunDirectory:
+              recording: Optional[Recording] = None,
+              cloning: bool = False) -> RunDirectory:
   """Writes the files of a finished run.
 
   Args:
@@ -101,6 +102,7 @@ def write_run(root: str, target: str = 'Assault',
     target: the target task.
     sources: the offline tasks.
     recording: the recorded game of the finetuned model's evaluation.
+    cloning: whether behaviour cloning was run, too.
   """
   directory = RunDirectory(root)
   directory.begin(
@@ -116,11 +118,15 @@ def write_run(root: str, target: str = 'Assault',
   _write_stage(directory, 'student', None, sources, 11)
   _write_stage(directory, 'finetune', target, sources, 12)
   _write_stage(directory, 'scratch', target, sources, 13)
+  if cloning:
+    _write_stage(directory, 'cloning', None, sources, 14)
   random = np.random.default_rng(5)
-  for kind, level in (('student', 9), ('finetune', 17), ('scratch', 13)):
+  for kind, level in (('student', 9), ('finetune', 17), ('scratch', 13),
+                      *([('cloning', 3)] if cloning else ())):
     results.append(directory.results, ResultRecord(
         run=directory.run_id, stage=kind, task=target, step=UPDATES,
-        env_steps=0 if kind == 'student' else ENV_STEPS, profile='fixed',
+        env_steps=ENV_STEPS if kind in ('finetune', 'scratch') else 0,
+        profile='fixed',
         codec='lossless', seeds=range(8),
         returns=21. * random.poisson(level, 8),
         lengths=random.integers(400, 900, 8), truncated=[False] * 8,

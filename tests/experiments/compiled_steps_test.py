@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from xtra_tf.experiments import configuration, roles, training
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights
 from xtra_tf.testing import training_batches
 from xtra_tf.workers import StepLearner
@@ -42,7 +43,7 @@ def _stage(name, bindings):
   rows = (roles.batch_rows(parts, name, with_target=name == 'finetune')
           if with_sources else (parts.stages[name].stage.batch_size,))
   kind = {'student': 'stored', 'finetune': 'finetuning'}.get(name, 'reanalyzed')
-  plan = training.TrainingPlan(
+  plan = TrainingPlan(
       stage=name, title=name, directory=None, tasks=tasks, rows=rows,
       targets=kind, logs={}, online=name in ('data', 'scratch', 'finetune'),
       weighted=name == 'finetune')

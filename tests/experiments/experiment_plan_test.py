@@ -65,6 +65,23 @@ class PlanTest(parameterized.TestCase):
                      {'data': xtra['data'], 'teacher': xtra['teacher']})
     self.assertLen([j for j in plan.jobs.values() if j.key is None], 5)
 
+  def test_behaviour_cloning_shares_the_data_and_has_no_teacher(self):
+    plan = _plan(('behaviour_cloning', 'data_half', 'xtra'), '(0, 1)')
+    job = plan.jobs[_run('behaviour_cloning')]
+    self.assertEqual((job.stage, job.updates), ('cloning', 0))
+    (shared, kind), = job.parents
+    self.assertEqual(kind, 'cloning')
+    made = plan.jobs[shared]
+    self.assertEqual((made.stage, made.updates), ('cloning', 20))
+    self.assertEqual([name for name, _ in made.parents],
+                     _shared(plan, _run('xtra'))['data'])
+    self.assertNotEqual(
+        _shared(plan, _run('behaviour_cloning', 1))['cloning'], [shared])
+    # A seventh of the student's network is asked once a row, and not searched.
+    student = plan.jobs[_shared(plan, _run('xtra'))['student'][0]]
+    self.assertLess(made.cost.operations, student.cost.operations / 4)
+    self.assertEqual(made.cost.memory, student.cost.memory)
+
   def test_less_data_shares_the_data_alone_and_fewer_sources_the_teachers(self):
     plan = _plan(('xtra', 'data_half', 'sources_1'))
     xtra, half, one = (_shared(plan, _run(method))

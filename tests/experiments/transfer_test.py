@@ -12,13 +12,10 @@ from tests.experiments.offline_sets import write
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError
 from xtra_tf.experiments import configuration, roles, stages, training
-from xtra_tf.experiments.settings import (
-  MODEL_PARTS,
-  TaskSettings,
-  TransferSettings,
-)
+from xtra_tf.experiments.settings import TaskSettings
 from xtra_tf.experiments.stages import StageRun
-from xtra_tf.experiments.training import TrainingPlan
+from xtra_tf.experiments.training_plan import TrainingPlan
+from xtra_tf.experiments.transfer_settings import MODEL_PARTS, TransferSettings
 from xtra_tf.models import build_world_model
 from xtra_tf.runs import RunDirectory
 from xtra_tf.variables import save_world_model

@@ -247,8 +247,8 @@ class AgentTest(parameterized.TestCase, tf.test.TestCase):
       make_agent(self._targets, quotas=(4, 0))
     with self.assertRaisesRegex(UsageError, 'momentum is 1.0'):
       LearnerSettings(momentum=1.0)
-    with self.assertRaisesRegex(UsageError, 'unroll_steps is 0'):
-      LearnerSettings(unroll_steps=0)
+    with self.assertRaisesRegex(UsageError, 'unroll_steps is -1'):
+      LearnerSettings(unroll_steps=-1)
     with self.assertRaisesRegex(UsageError, 'clip_norm is nan'):
       LearnerSettings(clip_norm=float('nan'))
     with self.assertRaisesRegex(UsageError, 'shift is -4'):

@@ -56,6 +56,27 @@ class UnrollLossTest(parameterized.TestCase, tf.test.TestCase):
     action = batch.action[:, settings.stack - 1:]
     return unroll_loss.unroll_model(model, views, action, settings)
 
+  def test_without_steps_the_root_alone_is_learned(self):
+    settings = LearnerSettings(
+        stack=2, support=5, unroll_steps=0, consistency_coefficient=0.)
+    batch = training_batches.random_unroll((3,), unroll_steps=1)
+    model = RecordingModel((8, 8, 2))
+    targets = training_batches.random_targets(3, unroll_steps=0)
+    views = unroll_loss.training_views(batch, settings, tf.constant(SEED))
+    action = unroll_loss.training_actions(batch, settings, 3, tf.constant(SEED))
+    self.assertEqual(action.shape, [3, 0])
+    predicted = unroll_loss.unroll_model(model, views, action, settings)
+    self.assertEqual(model.calls, ['initial True'])
+    parts = unroll_loss.loss_parts(predicted, targets, 5)
+    logits = predicted.outputs[0].policy_logits.numpy()
+    self.assertAllClose(parts.policy, [
+        _cross_entropy(target, row) for target, row in
+        zip(targets.policy[:, 0].numpy(), logits)], rtol=1e-5)
+    self.assertAllGreater(parts.value, 0.)
+    self.assertAllEqual([parts.value_prefix, parts.consistency],
+                        np.zeros([2, 3]))
+    self.assertEqual(settings.loss_scale, 1.)
+
   def test_views_are_the_states_of_the_window(self):
     batch = training_batches.random_unroll((3,), frame=(8, 8, 3))
     views = unroll_loss.training_views(batch, PLAIN, tf.constant(SEED))

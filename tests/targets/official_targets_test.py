@@ -5,13 +5,13 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.targets import (
   ReanalyzedTargets,
   StoredTargets,
   TargetSettings,
 )
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.types import SCALARS, Targets, Unroll
 
 _K, _N, _DISCOUNT, _ACTIONS = 3, 2, 0.5, 2
@@ -167,8 +167,9 @@ class TruncationTest(tf.test.TestCase, parameterized.TestCase):
     model = LinearWorldModel((4,), num_actions=_ACTIONS)
     def found(**settings):
       return ReanalyzedTargets(
-          model, PriorPlanner(), stack=1, unroll_steps=_K, td_steps=_N,
-          discount=_DISCOUNT, settings=TargetSettings(**settings))(unroll)
+          model, PriorPlanner(visits=10.), stack=1, unroll_steps=_K,
+          td_steps=_N, discount=_DISCOUNT,
+          settings=TargetSettings(**settings))(unroll)
     self.assertAllEqual(found().value_mask[-1], [1., 1., 0., 0.])
     self.assertAllEqual(found(truncation='terminal').value_mask[-1],
                         [1., 1., 1., 1.])

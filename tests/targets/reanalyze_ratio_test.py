@@ -5,9 +5,9 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.targets import ReanalyzedTargets, ReanalyzeRatios, StoredTargets
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.testing.training_batches import random_unroll
 from xtra_tf.types import SCALARS
 
@@ -21,8 +21,8 @@ class CountingPlanner(PriorPlanner):
   """Remembers how many roots each search had."""
 
   def __init__(self):
-    super().__init__()
-    self.roots = []
+    super().__init__(visits=10.)
+    object.__setattr__(self, 'roots', [])  # It is frozen.
 
   def _search(self, root, legal_actions, noise_fraction, seed):
     self.roots.append(legal_actions.shape[0])

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from xtra_tf.errors import UsageError
 from xtra_tf.numerics import observations
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.targets import ReanalyzedTargets, StoredTargets, TargetsByRows
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.testing.training_batches import random_unroll
 from xtra_tf.types import SCALARS
 
@@ -70,7 +70,7 @@ class ReanalyzedTargetsTest(tf.test.TestCase, parameterized.TestCase):
 
   def make(self, **changes):
     settings = {**_GEOMETRY, 'noise_fraction': 0., **changes}
-    return ReanalyzedTargets(self.model, PriorPlanner(), **settings)
+    return ReanalyzedTargets(self.model, PriorPlanner(visits=10.), **settings)
 
   @parameterized.named_parameters(
       ('fixed_data', None, (4, 4, 4, 4)), ('by_age', 30_000., (4, 4, 3, 1)))
@@ -112,7 +112,8 @@ class ReanalyzedTargetsTest(tf.test.TestCase, parameterized.TestCase):
 
   def test_each_state_is_encoded_once(self):
     model = CountingWorldModel((_STACK * _FRAME[0],), seed=0)
-    ReanalyzedTargets(model, PriorPlanner(), **_GEOMETRY)(make_batch())
+    planner = PriorPlanner(visits=10.)
+    ReanalyzedTargets(model, planner, **_GEOMETRY)(make_batch())
     self.assertEqual(list(model.encoded), [2 * (_UNROLL + _TD + 1)])
 
   def test_noise_differs_from_call_to_call_and_is_the_seeds(self):

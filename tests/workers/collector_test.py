@@ -10,11 +10,11 @@ import tensorflow as tf
 from tf_agents.specs import tensor_spec
 
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.policies import PlanningPolicy, RandomPolicy
 from xtra_tf.replay import ReplayServer, ReplayWriter, TableSpec, WindowSpec
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.testing.random_environment import Chances, random_environment
 from xtra_tf.workers import Collector
 
@@ -45,7 +45,7 @@ class _Session:
     action_spec = tensor_spec.from_spec(environment.action_spec())
     model = LinearWorldModel((3, 3, STACK), num_actions=4)
     policy = PlanningPolicy(time_step_spec, action_spec, model,
-                            PriorPlanner(10), STACK, seed=seed)
+                            PriorPlanner(visits=10.), STACK, seed=seed)
     logs = [EpisodeLogWriter(folder, _task(), ('search', 'root_value'),
                              writer=slot) for slot in range(SLOTS)]
     tables = [ReplayWriter(self.server.client(), 'noise', WINDOW, lambda: 1.)

@@ -16,9 +16,9 @@ from xtra_tf.episodes import (
 )
 from xtra_tf.errors import DataFileError
 from xtra_tf.numerics import observations
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.testing.prior_planner import PriorPlanner
 from xtra_tf.workers import TeacherPass
 from xtra_tf.workers.teacher_pass import stacks_of
 
@@ -70,7 +70,7 @@ class TeacherPassTest(parameterized.TestCase, tf.test.TestCase):
   def setUpClass(cls):
     super().setUpClass()
     cls.model = LinearWorldModel((2, 2, STACK), num_actions=3, seed=3)
-    cls.planner = PriorPlanner(num_simulations=10)
+    cls.planner = PriorPlanner(visits=10.)
 
   def setUp(self):
     super().setUp()

@@ -11,10 +11,13 @@ from xtra_tf.evaluation.run_files import RunFiles
 from xtra_tf.tasks import get_task
 
 # The methods of a run, as stages of it, in the order of the report.
-METHODS = ('finetune', 'scratch', 'student')
+METHODS = ('finetune', 'scratch', 'student', 'cloning')
+# Of these, what is in the report only where it was evaluated.
+_IF_EVALUATED = ('cloning',)
 # What the paper calls them.
-_PAPER_METHODS = {'finetune': 'XTRA', 'scratch': 'EfficientZero',
-                  'student': 'XTRA, zero-shot'}
+PAPER_METHODS = {'finetune': 'XTRA', 'scratch': 'EfficientZero',
+                  'student': 'XTRA, zero-shot',
+                  'cloning': 'Behavioral cloning, zero-shot'}
 # Of the bootstrap; fixed, so that a report made again shows equal intervals.
 _SEED = 0
 
@@ -131,13 +134,15 @@ def compare(run: RunFiles) -> Comparison:
   methods: List[MethodScore] = []
   for kind in METHODS:
     record = run.final_result(kind)
+    if record is None and kind in _IF_EVALUATED:
+      continue
     mean = _mean(record.returns) if record else None
     normalised = None
     if mean is not None and random is not None and human is not None:
       normalised = float(aggregates.human_normalised(mean, random, human))
     printed = None
     if table is not None:
-      printed = reference_scores.score(table, run.target, _PAPER_METHODS[kind])
+      printed = reference_scores.score(table, run.target, PAPER_METHODS[kind])
     methods.append(MethodScore(
         kind, record, mean,
         interval_over_games(record.returns) if record else None, normalised,

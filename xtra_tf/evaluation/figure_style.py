@@ -21,11 +21,14 @@ BAND = '#eef1f4'
 
 METHOD_NAMES = {
     'finetune': 'XTRA, finetuned', 'scratch': 'EfficientZero from scratch',
-    'student': 'Student, zero-shot', 'random': 'Random play', 'human': 'Human'}
+    'student': 'Student, zero-shot', 'cloning': 'Behaviour cloning',
+    'random': 'Random play', 'human': 'Human'}
 # Distinguishable without colour too: each method has a marker of its own.
 METHOD_COLORS = {'finetune': '#1d5d9b', 'scratch': '#d0611a',
-                 'student': '#3a8a5f', 'random': '#8a9099', 'human': '#3a3f47'}
+                 'student': '#3a8a5f', 'cloning': '#7a4ea3',
+                 'random': '#8a9099', 'human': '#3a3f47'}
 METHOD_MARKERS = {'finetune': 'o', 'scratch': 's', 'student': 'D',
+                  'cloning': '^',
                   'random': 'x', 'human': '+'}
 # Of an experiment's methods, in the order in which they are shown.
 _METHOD_LOOKS = (('#d0611a', 's'), ('#1d5d9b', 'o'), ('#3a8a5f', 'D'),

@@ -15,7 +15,7 @@ from xtra_tf.evaluation.training_figures import updates_per_second
 
 NAMES = {
     'finetune': 'XTRA, finetuned', 'scratch': 'EfficientZero from scratch',
-    'student': 'Student, zero-shot'}
+    'student': 'Student, zero-shot', 'cloning': 'Behaviour cloning, zero-shot'}
 # The scale of the paper and of the official code's training script.
 _PAPER_ENV_STEPS = 100_000
 _PAPER_UPDATES = 120_000
@@ -230,7 +230,9 @@ def teachers(run: RunFiles) -> Table:
 
 def search_statistics(run: RunFiles) -> Optional[Table]:
   """Means over the searches of the final evaluations; None without."""
-  records = {kind: run.final_result(kind) for kind in METHODS}
+  # Behaviour cloning plays without search.
+  records = {kind: run.final_result(kind) for kind in METHODS
+             if kind != 'cloning'}
   names: List[str] = list(dict.fromkeys(
       name for record in records.values() if record
       for name in record.statistics))

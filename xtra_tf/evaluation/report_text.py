@@ -3,7 +3,7 @@
 from typing import Any, List, Mapping, Optional
 
 from xtra_tf.evaluation import formatting, reference_scores
-from xtra_tf.evaluation.comparison import Comparison
+from xtra_tf.evaluation.comparison import PAPER_METHODS, Comparison
 from xtra_tf.evaluation.report_tables import NAMES, table_name
 from xtra_tf.evaluation.run_files import RunFiles
 
@@ -78,7 +78,8 @@ def not_run(run: RunFiles, comparison: Comparison) -> List[str]:
       items.append(f'There is no final evaluation of: {NAMES[method.kind]}.')
   table = comparison.paper_table
   if table:
-    done = {'XTRA', 'EfficientZero', 'XTRA, zero-shot'}
+    done = {'XTRA', 'EfficientZero', 'XTRA, zero-shot',
+            *(PAPER_METHODS[m.kind] for m in comparison.methods)}
     left = [m for m in reference_scores.methods(table)
             if m not in done and m not in ('random', 'human')]
     items.append(f"Methods of the paper's {table_name(table)} that were not "

@@ -68,8 +68,8 @@ class StageFiles:
 
   Attributes:
     name: e.g. `finetune/Krull`.
-    kind: `data`, `teacher`, `student`, `finetune` or `scratch`.
-    task: that it is about; None for the student.
+    kind: `data`, `teacher`, `student`, `cloning`, `finetune` or `scratch`.
+    task: that it is about; None for student and cloning.
     state: `done`, `running`, `stopped`, `given` (data that the user brought) or
       `missing`.
     seconds: wall clock, all sessions.
@@ -229,6 +229,8 @@ def read_run(root_dir: str, target_task: Optional[str] = None,
     problems.append('The settings name no source tasks.')
   names = ([('data', task) for task in sources]
            + [('teacher', task) for task in sources] + [('student', None)]
+           # Not a part of a run unless it was asked for.
+           + [('cloning', None)] * ('cloning' in record.get('stages', {}))
            + [('finetune', target), ('scratch', target)])
   stages = {}
   for kind, task in names:

@@ -108,6 +108,9 @@ def _stage_lines(run: RunFiles) -> Dict[str, List[Tuple[StageFiles, str, str]]]:
       'Teachers': [(run.stage('teacher', task), task, colors[task])
                    for task in run.sources],
       'Student': [(run.stage('student'), 'student', methods['student'])],
+      'Behaviour cloning': [
+          (stage, 'behaviour cloning', methods['cloning'])
+          for stage in run.stages.values() if stage.kind == 'cloning'],
       'Target': [(stage, style.METHOD_NAMES[kind], methods[kind])
                  for kind, stage in run.online().items()],
   }

@@ -23,6 +23,7 @@ from xtra_tf.experiments.official_checkpoints import config_for_task
 from xtra_tf.models import EfficientZeroConfig
 from xtra_tf.models.registry import build_world_model
 from xtra_tf.models.world_model import WorldModel
+from xtra_tf.planning import PRIOR, PriorPlanner
 from xtra_tf.planning.planner import Planner
 from xtra_tf.runs import RunDirectory, make_folder, run_of_stage
 from xtra_tf.tasks import TaskSpec, family_of, get_task
@@ -81,7 +82,8 @@ def prepare(checkpoint: str, task: str, *, gin_files: Sequence[str] = (),
   """Finds and checks all that an evaluation needs.
 
   The search is that of the checkpoint's run, or, without a run, the paper's in
-  the checkpoint's fidelity profile. The protocol is the official one, whatever
+  the checkpoint's fidelity profile; a policy of behaviour cloning plays without
+  any. The protocol is the official one, whatever
   the run's own evaluations were like. What is given here wins over both.
 
   Args:
@@ -151,6 +153,8 @@ def prepare_player(checkpoint: str, task: str, *, gin_files: Sequence[str] = (),
   # Only what was asked for; see `_profile_file`.
   configuration.parse(gin_files, gin_bindings)
   planner = _planner(info, directory, gin_files, gin_bindings, num_simulations)
+  if info.description.get('acting') == PRIOR:
+    planner = _without_search(info, num_simulations)
   run, stage = _names(info, directory, task)
   return CheckpointPlayer(
       info, seen, _restored(info, checkpoint, seen), planner, run, stage,
@@ -260,6 +264,17 @@ def _planner(info: CheckpointInfo, directory: Optional[RunDirectory],
   configuration.parse([*base, *gin_files], bindings)
   configuration.resolve(configuration.ExecutionSettings).apply()
   return configuration.resolve(configuration.MctsPlanner)
+
+
+def _without_search(info: CheckpointInfo,
+                    num_simulations: Optional[int]) -> Planner:
+  """Behaviour cloning has learned no value and no dynamics to search with."""
+  if num_simulations is not None:
+    raise UsageError(
+        f'--num_simulations is {num_simulations}, but {info.path} was made by '
+        'behaviour cloning: it plays by its policy alone and has learned '
+        'nothing to search with. Expected the command without it.')
+  return PriorPlanner()
 
 
 def _profile_file(info: CheckpointInfo) -> str:

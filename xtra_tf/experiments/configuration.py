@@ -20,6 +20,7 @@ from xtra_tf.evaluation.protocol import (
 from xtra_tf.experiments import execution as _execution
 from xtra_tf.experiments import experiment_settings as _experiment
 from xtra_tf.experiments import settings as _settings
+from xtra_tf.experiments import transfer_settings as _transfer
 from xtra_tf.learners import LearnerSettings as _LearnerSettings
 from xtra_tf.learners import TaskWeightSettings as _TaskWeightSettings
 from xtra_tf.models import EfficientZeroConfig as _EfficientZeroConfig
@@ -36,7 +37,7 @@ def _register(cls: Any, package: str) -> Any:
 
 ProfileSettings = _register(_settings.ProfileSettings, 'experiments')
 TaskSettings = _register(_settings.TaskSettings, 'experiments')
-TransferSettings = _register(_settings.TransferSettings, 'experiments')
+TransferSettings = _register(_transfer.TransferSettings, 'experiments')
 ReplaySettings = _register(_settings.ReplaySettings, 'experiments')
 StageSettings = _register(_settings.StageSettings, 'experiments')
 TeacherPassSettings = _register(_settings.TeacherPassSettings, 'experiments')
@@ -153,9 +154,12 @@ def _check_names() -> None:
       raise UsageError(f'Gin: {name} is no setting of xtra_tf. '
                        f'{near_names(bare, _bindable())}')
     for scope in scopes:
-      if scope not in _settings.STAGES:
-        raise UsageError(f'Gin: {name} is of the stage {scope}, which there is '
-                         f'not. {near_names(scope, _settings.STAGES)}')
+      if scope not in _settings.MAIN_STAGES:
+        read = _settings.SCOPE_OF.get(scope)
+        hint = (f'This stage reads the scope {read}.' if read else
+                near_names(scope, _settings.MAIN_STAGES))
+        raise UsageError(f'Gin: {name} is of the scope {scope}, which there is '
+                         f'not. {hint}')
 
 
 def _parameters(configurable: Any) -> Sequence[Any]:

@@ -34,6 +34,7 @@ from xtra_tf.experiments.checkpoint_evaluation import (
   prepare_player,
   with_task_macros,
 )
+from xtra_tf.planning import PriorPlanner
 from xtra_tf.policies import PlanningPolicy
 from xtra_tf.runs import RunLock, differences
 from xtra_tf.tasks import TaskSpec, get_task
@@ -148,6 +149,7 @@ class DataCollection:
           gin_bindings=settings.gin_bindings,
           num_simulations=settings.num_simulations)
       self.task = self._player.task
+      _check_searches(self._player)
     self.provenance = self._describe()
     self.env_steps, self.episodes = self._found()
 
@@ -290,6 +292,15 @@ class DataCollection:
       steps, ended = _committed(output, slot)
       env_steps, games = env_steps + steps, games + ended
     return env_steps, games
+
+
+def _check_searches(player: CheckpointPlayer) -> None:
+  """The columns of a collection are those of a search."""
+  if isinstance(player.planner, PriorPlanner):
+    raise UsageError(
+        f'--checkpoint names {player.checkpoint.path}, which was made by '
+        'behaviour cloning and plays without search. Expected a model that '
+        'searches.')
 
 
 def _names_in(folder: str) -> List[str]:

@@ -15,6 +15,7 @@ import tensorflow as tf
 from xtra_tf.experiments import roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.models import build_world_model
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 
 _FLOAT_BYTES = 4
 # Weights, momentum and target network, in each of the saves that are kept.
@@ -91,6 +92,13 @@ def search_operations(network: NetworkCost, planner: Any) -> int:
   return int(network.initial + planner.num_simulations * network.recurrent)
 
 
+def acting_operations(parts: RunParts, name: str, network: NetworkCost) -> int:
+  """Of one step of a stage's model; behaviour cloning does not search."""
+  if name == 'cloning':
+    return network.initial
+  return search_operations(network, parts.planner)
+
+
 def stage_cost(parts: RunParts, name: str) -> Cost:
   """Estimates one stage; of `data` and `teacher`, for one source task.
 
@@ -102,7 +110,7 @@ def stage_cost(parts: RunParts, name: str) -> Cost:
            else roles.stage_tasks(parts, name))
   network = network_cost(roles.describe_model(parts, name, tasks))
   settings = parts.stages[name]
-  search = search_operations(network, parts.planner)
+  search = acting_operations(parts, name, network)
   online = settings.stage.env_steps
   operations = settings.stage.updates * _update(parts, name, network)
   operations += online * search
@@ -110,8 +118,9 @@ def stage_cost(parts: RunParts, name: str) -> Cost:
   if name == 'teacher':
     operations += offline * search  # its pass over the data
   frame = math.prod(parts.target.observation_shape)
-  held = online + offline * {'teacher': 1, 'student': len(parts.sources),
-                             'finetune': len(tasks) - 1}.get(name, 0)
+  held = online + offline * {
+      'teacher': 1, 'student': len(parts.sources),
+      'cloning': len(parts.sources), 'finetune': len(tasks) - 1}.get(name, 0)
   rows = min(held, settings.replay.max_size * len(tasks))
   target_row = _FLOAT_BYTES * (parts.target.num_actions + 4)
   saves = _SAVED_COPIES * _SAVES * network.parameters * _FLOAT_BYTES
@@ -128,7 +137,7 @@ def judging_cost(parts: RunParts, name: str) -> Cost:
   """Estimates the final evaluation of a stage's model."""
   tasks = roles.stage_tasks(parts, name)
   network = network_cost(roles.describe_model(parts, name, tasks))
-  search = search_operations(network, parts.planner)
+  search = acting_operations(parts, name, network)
   return Cost(evaluation=parts.evaluation.episodes
               * parts.evaluation.max_episode_steps * search)
 
@@ -149,9 +158,9 @@ def _offline_steps(parts: RunParts) -> int:
 def _update(parts: RunParts, name: str, network: NetworkCost) -> float:
   """Operations of one gradient step."""
   settings = parts.stages[name]
-  stage, steps = settings.stage, settings.replay.unroll_steps
+  stage, steps = settings.stage, settings.learner.unroll_steps
   rows = reanalyzed = stage.batch_size
-  if name == 'student':
+  if name in WITHOUT_TASK:
     reanalyzed = 0
   elif name == 'finetune':
     rows = sum(roles.batch_rows(parts, name, with_target=True))

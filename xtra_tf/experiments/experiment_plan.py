@@ -31,6 +31,7 @@ from xtra_tf.experiments.experiment_settings import (
 )
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.runs import compare_settings
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 from xtra_tf.runs.stage_directory import folder_name
 
 _METHOD_FOLDERS = ('methods', 'ablations')
@@ -195,19 +196,20 @@ def _add_run(jobs: Dict[str, Job], variant: _Variant,
   variant = variant._replace(parts=parts)
   key = RunKey(variant.method.name, parts.target.name, seed)
   stage = variant.method.stage
-  # A student that plays the target as it is has nothing to train.
-  before = ['student'] if stage == 'student' else _all_needed(parts, stage)
+  # What plays the target as it is has nothing to train.
+  made = stage in WITHOUT_TASK
+  before = [stage] if made else _all_needed(parts, stage)
   parents = [parent for kind in before
              for parent in _shared(jobs, variant, bindings, kind)]
   cost = experiment_costs.judging_cost(parts, stage)
-  if stage != 'student':
+  if not made:
     cost = experiment_costs.stage_cost(parts, stage).plus(cost)
   name = '/'.join([key.method, folder_name(key.target), f'seed-{seed}'])
   jobs[name] = Job(
       name=name, gin_files=variant.gin_files, gin_bindings=bindings, seed=seed,
-      stage=stage if stage == 'student' else f'{stage}/{key.target}',
+      stage=stage if made else f'{stage}/{key.target}',
       parents=tuple(parents), cost=cost, key=key,
-      updates=0 if stage == 'student' else parts.stages[stage].stage.updates)
+      updates=0 if made else parts.stages[stage].stage.updates)
 
 
 def _all_needed(parts: RunParts, kind: str) -> List[str]:
@@ -224,10 +226,10 @@ def _shared(jobs: Dict[str, Job], variant: _Variant,
             bindings: Tuple[str, ...], kind: str) -> List[Tuple[str, str]]:
   """Adds the jobs of a shared kind of stage; (name, kind) of each."""
   parts = variant.parts
-  if kind == 'student':
+  if kind in WITHOUT_TASK:
     needed = [parent for before in _all_needed(parts, kind)
               for parent in _shared(jobs, variant, bindings, before)]
-    return [(_add_shared(jobs, variant, 'student', bindings, needed), kind)]
+    return [(_add_shared(jobs, variant, kind, bindings, needed), kind)]
   added = []
   for task in parts.sources:
     needed = []

@@ -8,6 +8,7 @@ from xtra_tf.errors import IncompatibleDataError, UsageError, near_names
 from xtra_tf.experiments import data_provenance, stage_settings
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.runs import RunDirectory, StageDirectory, compare_settings
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 from xtra_tf.variables import resolve_checkpoint
 
 _SHOWN_DIFFERENCES = 8
@@ -91,7 +92,7 @@ def _names(parts: RunParts, task_data: Mapping[str, str]) -> List[str]:
   """All stages of a run that could be taken over."""
   sources = [task.name for task in parts.sources]
   return [*(f'data/{name}' for name in sources if name not in task_data),
-          *(f'teacher/{name}' for name in sources), 'student']
+          *(f'teacher/{name}' for name in sources), *WITHOUT_TASK]
 
 
 def _check_own(directory: RunDirectory, name: str) -> None:

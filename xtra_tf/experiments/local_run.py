@@ -19,7 +19,8 @@ from xtra_tf.experiments import (
   roles,
   stages,
 )
-from xtra_tf.experiments.settings import STAGES
+from xtra_tf.experiments.experiment_settings import JUDGED
+from xtra_tf.experiments.settings import MAIN_STAGES
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.replay import SharedServer, connect
 from xtra_tf.runs import (
@@ -30,6 +31,7 @@ from xtra_tf.runs import (
   compare_settings,
   write_bytes,
 )
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 from xtra_tf.variables import resolve_checkpoint, restore_world_model
 
 # Checkpoints, logs and the report of the smallest run; larger ones say more.
@@ -53,7 +55,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     task_data: {source task: folder of episodes} to use instead of collecting.
     accept_config_change: go on with other settings than the run began with.
     only: the stages to run, with their evaluation, e.g. `scratch`; a report is
-      made once all are done. Empty: all.
+      made once all are done. Empty: all but cloning.
     offline_address: HOST:PORT of a server that has the source tasks' tables;
       their data and teachers are then no stages of the run.
     offline_timeout: seconds that this server may be gone.
@@ -72,7 +74,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   parts = roles.resolve_parts(seed)
   task_data = dict(task_data or {})
   check_task_data(parts, task_data)
-  chosen = only or STAGES
+  chosen = only or MAIN_STAGES
   if offline_address is not None:
     chosen = offline_server.chosen_stages(only)
   check_free_space(root_dir, _MINIMUM_FREE_BYTES)
@@ -215,8 +217,10 @@ def check_task_data(parts: roles.RunParts,
     log.verify()
 
 
-def evaluate_all(run: StageRun, chosen: Sequence[str] = STAGES) -> None:
+def evaluate_all(run: StageRun, chosen: Sequence[str] = MAIN_STAGES) -> None:
   """Evaluates student (zero-shot), finetuned model and control on the target.
+
+  And the policy of behaviour cloning, which plays without search.
 
   Results that are there already are not made again.
 
@@ -230,11 +234,11 @@ def evaluate_all(run: StageRun, chosen: Sequence[str] = STAGES) -> None:
   # There may be others, of earlier saves or more games, by launchers.evaluate.
   evaluated = {(record.stage, record.task, record.step, len(record.seeds))
                for record in results.read(run.directory.results)}
-  for name in ('student', 'finetune', 'scratch'):
+  for name in JUDGED:
     if name not in chosen:
       continue
     stage = run.directory.stage(
-        name, None if name == 'student' else target.name)
+        name, None if name in WITHOUT_TASK else target.name)
     if (name, target.name, resolve_checkpoint(stage.path).step,
         parts.evaluation.episodes) in evaluated:
       continue
@@ -242,7 +246,8 @@ def evaluate_all(run: StageRun, chosen: Sequence[str] = STAGES) -> None:
         parts, parts.seed,
         roles.describe_model(parts, name, roles.stage_tasks(parts, name)))
     restored = restore_world_model(model, stage.path)
-    evaluator = Evaluator(target, model, parts.planner, parts.evaluation)
+    evaluator = Evaluator(target, model, roles.acting_planner(parts, name),
+                          parts.evaluation)
     with StageProgress(f'Evaluation: {name}',
                        total=parts.evaluation.episodes,
                        unit='episodes') as progress:

@@ -29,8 +29,14 @@ def chosen_stages(only: Sequence[str]) -> Sequence[str]:
     only: those that were asked for; none: all that are needed.
 
   Raises:
-    UsageError: a stage was asked for whose result the server has.
+    UsageError: a stage was asked for whose result the server has, or that
+      cannot use its tables.
   """
+  if 'cloning' in only:
+    raise UsageError(
+        '--stages asks for cloning, which cannot learn from the tables of '
+        '--offline_address. Expected the data themselves: --task_data=TASK=DIR '
+        'or --from_run=data=DIR.')
   made = [name for name in only if name in MAKERS]
   if made:
     raise UsageError(

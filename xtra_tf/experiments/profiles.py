@@ -6,7 +6,7 @@ import gin
 
 from xtra_tf.experiments import configuration
 from xtra_tf.experiments.fidelity import SWITCHES, Switch
-from xtra_tf.experiments.settings import STAGES
+from xtra_tf.experiments.settings import MAIN_STAGES
 
 
 def recorded_name() -> str:
@@ -33,7 +33,7 @@ def _values(switch: Switch) -> List[Any]:
   if scope:
     return [_bound(switch.parameter, everywhere)]
   return [everywhere, *(_bound(f'{stage}/{parameter}', everywhere)
-                        for stage in STAGES)]
+                        for stage in MAIN_STAGES)]
 
 
 def _bound(parameter: str, default: Any) -> Any:

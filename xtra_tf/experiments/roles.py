@@ -21,24 +21,25 @@ from xtra_tf.experiments import (
   action_heads,
   configuration,
   profiles,
+  stage_parts,
   weighting,
 )
 from xtra_tf.experiments.settings import (
   STAGES,
   ReplaySettings,
-  StageSettings,
   TeacherPassSettings,
-  TransferSettings,
   quotas,
 )
+from xtra_tf.experiments.stage_parts import StageParts
+from xtra_tf.experiments.transfer_settings import TransferSettings
 from xtra_tf.learners import (
-  LearnerSettings,
   TaskWeights,
   TaskWeightSettings,
   WorldModelAgent,
 )
 from xtra_tf.models import build_world_model
 from xtra_tf.models.world_model import WorldModel
+from xtra_tf.planning import PRIOR, PriorPlanner
 from xtra_tf.planning.planner import Planner
 from xtra_tf.policies import PlanningPolicy, RandomPolicy
 from xtra_tf.replay import (
@@ -52,23 +53,14 @@ from xtra_tf.replay import (
   WindowSpec,
 )
 from xtra_tf.targets import (
+  ActionTargets,
   ReanalyzedTargets,
   ReanalyzeRatios,
   StoredTargets,
   TargetsByRows,
-  TargetSettings,
   TargetsFn,
 )
 from xtra_tf.tasks import TaskSpec
-
-
-@dataclasses.dataclass(frozen=True)
-class StageParts:
-  """All settings of one stage."""
-  stage: StageSettings
-  replay: ReplaySettings
-  learner: LearnerSettings
-  targets: TargetSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,16 +104,8 @@ def resolve_parts(seed: int) -> RunParts:
   description = {'family': 'efficientzero', 'config': model.to_json(),
                  'task': target.fingerprint(), 'codec': target.codec,
                  'profile': profiles.recorded_name()}
-  stages = {}
-  for name in STAGES:
-    replay = configuration.resolve(configuration.ReplaySettings, name)
-    stages[name] = StageParts(
-        stage=configuration.resolve(configuration.StageSettings, name),
-        replay=replay,
-        learner=configuration.resolve(
-            configuration.LearnerSettings, name, stack=target.stack,
-            unroll_steps=replay.unroll_steps, support=model.support),
-        targets=configuration.resolve(configuration.TargetSettings, name))
+  stages = {name: stage_parts.resolve(name, target.stack, model.support)
+            for name in STAGES}
   task_weights = weighting.resolve(stages['finetune'].stage,
                                    stages['finetune'].replay)
   action_heads.check({name: parts.stage for name, parts in stages.items()},
@@ -264,18 +248,27 @@ def batch_rows(parts: RunParts, name: str, with_target: bool
 def stage_tasks(parts: RunParts, name: str) -> Tuple[TaskSpec, ...]:
   """The tasks of a stage that a run has once, in index order."""
   offline = parts.sources if parts.transfer.offline_tasks else ()
-  return {'student': parts.sources, 'scratch': (parts.target,),
+  return {'student': parts.sources, 'cloning': parts.sources,
+          'scratch': (parts.target,),
           'finetune': (parts.target, *offline)}[name]
 
 
 def describe_model(parts: RunParts, name: str, tasks: Sequence[TaskSpec]
                    ) -> Dict[str, Any]:
   """model.json of a stage whose tasks share one network."""
+  description = parts.description
+  if name == 'cloning':
+    description = {**description, 'acting': PRIOR}
   ids = action_heads.action_ids(name, parts.stages[name].stage, tasks)
   if ids is None:
-    return parts.description
-  config = {**parts.description['config'], 'action_ids': list(ids)}
-  return {**parts.description, 'config': config}
+    return description
+  config = {**description['config'], 'action_ids': list(ids)}
+  return {**description, 'config': config}
+
+
+def acting_planner(parts: RunParts, name: str) -> Planner:
+  """How a stage's model plays: by search, or by its policy as it is."""
+  return PriorPlanner() if name == 'cloning' else parts.planner
 
 
 def build_model(parts: RunParts, seed: int,
@@ -296,16 +289,18 @@ def build_model(parts: RunParts, seed: int,
 
 
 def planning_policy(parts: RunParts, task: TaskSpec, model: WorldModel, *,
-                    greedy: bool, seed: int) -> PlanningPolicy:
-  """A policy that searches with a model.
+                    greedy: bool, seed: int,
+                    planner: Optional[Planner] = None) -> PlanningPolicy:
+  """A policy that searches with a model, by the run's planner or another.
 
   Raises:
     IncompatibleDataError: the model does not know the task's actions.
   """
   model.check_plays(task.name, task.legal_actions)
   time_step_spec, action_spec = acting_specs(task)
-  return PlanningPolicy(time_step_spec, action_spec, model, parts.planner,
-                        task.stack, greedy=greedy, seed=seed)
+  return PlanningPolicy(time_step_spec, action_spec, model,
+                        planner or parts.planner, task.stack, greedy=greedy,
+                        seed=seed)
 
 
 def random_policy(task: TaskSpec, seed: int) -> RandomPolicy:
@@ -339,6 +334,11 @@ def stored_targets(parts: RunParts, name: str, task: TaskSpec) -> TargetsFn:
       td_steps=settings.replay.td_steps,
       discount=configuration.discount_of(parts.planner),
       settings=settings.targets)
+
+
+def action_targets(task: TaskSpec) -> TargetsFn:
+  """The actions that were played."""
+  return ActionTargets(stack=task.stack, num_actions=task.num_actions)
 
 
 def finetuning_targets(parts: RunParts, model: WorldModel,

@@ -1,7 +1,8 @@
 """What a run can be told, beyond the parts' own settings.
 
 Frozen dataclasses, filled by gin (`xtra_tf.experiments.<Class>.<field>`). A
-stage reads its settings inside the gin scope of its name: `teacher/...`.
+stage reads its settings inside a gin scope, that of its name: `teacher/...`
+(`SCOPE_OF`).
 """
 
 import dataclasses
@@ -13,8 +14,14 @@ from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments.fidelity import DEFAULT_PROFILE, PROFILES
 from xtra_tf.tasks import CODECS, TaskSpec, get_task
 
-# Gin scopes, in the order in which the stages run.
-STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
+# In the order in which they run.
+STAGES = ('data', 'teacher', 'student', 'cloning', 'finetune', 'scratch')
+# What a run is made of unless stages are asked for by name: cloning is a method
+# of comparison and nothing starts from it.
+MAIN_STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
+# A stage reads its settings in the scope of its name, but for cloning: it is a
+# student of other targets, of the same length, batch and optimizer.
+SCOPE_OF = {**{name: name for name in MAIN_STAGES}, 'cloning': 'student'}
 
 ACTION_HEADS = ('family', 'task')
 OFFLINE_COMPOSITIONS = ('one_of_each', 'random')
@@ -22,8 +29,6 @@ WARM_UP_TARGETS = ('none', 'uniform')
 # What data may differ in from the run, if it is allowed by name: fields of a
 # task, and two that are known from a log's provenance.
 ALLOWABLE = (*NEGOTIABLE, 'discount', 'rom_md5')
-# Parts of a world model that finetuning can take over from the student.
-MODEL_PARTS = ('representation', 'dynamics', 'prediction', 'projection')
 
 
 def _check_counts(settings: Any, names: Tuple[str, ...],
@@ -169,41 +174,6 @@ class TaskSettings:
   def used_sources(self) -> Tuple[str, ...]:
     """The source tasks that are used."""
     return self.sources[:self.num_sources]
-
-
-@dataclasses.dataclass(frozen=True)
-class TransferSettings:
-  """What finetuning takes over from pretraining.
-
-  Source: the paper's section 3, ablations and analysis.
-
-  Attributes:
-    parts: of the student's network, with which finetuning begins; the others
-      begin anew. None at all: without pretraining.
-    offline_tasks: whether finetuning learns from the offline tasks too; False:
-      without cross-task, all rows of a batch are the target's.
-  """
-  parts: Tuple[str, ...] = MODEL_PARTS
-  offline_tasks: bool = True
-
-  def __post_init__(self) -> None:
-    if isinstance(self.parts, str):
-      raise UsageError(f'TransferSettings.parts is the text {self.parts!r}. '
-                       f"Expected a tuple of names, e.g. ('{self.parts}',).")
-    object.__setattr__(self, 'parts', tuple(self.parts))
-    for part in self.parts:
-      if part not in MODEL_PARTS:
-        raise UsageError(f'TransferSettings.parts names {part!r}. '
-                         f'{near_names(str(part), MODEL_PARTS)}')
-    if len(set(self.parts)) != len(self.parts):
-      raise UsageError(f'TransferSettings.parts names a part twice: '
-                       f'{", ".join(self.parts)}. Expected distinct names.')
-    _check_choice(self, 'offline_tasks', (True, False))
-    if not self.parts and not self.offline_tasks:
-      raise UsageError(
-          'TransferSettings has neither parts nor offline_tasks. Expected one '
-          'of them at least: without both, nothing is transferred, which is '
-          'the stage `scratch`.')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """All that a stage's outcome depends on, so that runs can share stages.
 
 Source data depend on their game and the settings of the stage `data`, a teacher
-on its data too, the student on all teachers. None depends on the target.
+on its data too, the student on all teachers, behaviour cloning on all data.
+None depends on the target.
 """
 
 import dataclasses
@@ -13,9 +14,10 @@ from xtra_tf.errors import DataFileError
 from xtra_tf.experiments import data_provenance
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.runs import StageDirectory, make_folder, read_json, write_json
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 
 # Stages that runs with other targets or other finetuning can share.
-SHAREABLE = ('data', 'teacher', 'student')
+SHAREABLE = ('data', 'teacher', 'student', 'cloning')
 # How often something is written, not what.
 _NO_MATTER = ('log_interval',)
 
@@ -37,11 +39,15 @@ def of_stage(parts: RunParts, name: str,
   if kind not in SHAREABLE:
     # A target's stage is nobody else's: its own settings suffice.
     return _flat(kind, _own(parts, kind))
-  if kind == 'student':
-    found = {'student.sources': repr([t.name for t in parts.sources]),
-             **_flat('student', _own(parts, 'student'))}
+  if kind in WITHOUT_TASK:
+    found = {f'{kind}.sources': repr([t.name for t in parts.sources]),
+             **_flat(kind, _own(parts, kind))}
+    before = 'teacher'
+    if kind == 'cloning':
+      before = 'data'
+      found[f'{kind}.data_share'] = repr(parts.data_share)
     for source in parts.sources:
-      found.update(of_stage(parts, f'teacher/{source.name}', task_data))
+      found.update(of_stage(parts, f'{before}/{source.name}', task_data))
     return found
   if kind == 'teacher':
     own = {**_own(parts, 'teacher'), 'data_share': parts.data_share,

@@ -1,5 +1,7 @@
 """The stages of XTRA: source data, teachers, student, finetuning, control.
 
+And a stage of comparison, behaviour cloning, that is run when it is named.
+
 Each stage lives in its own folder of the run, goes on from its last manifest
 and leaves a marker when it is done; a finished stage is not touched again.
 """
@@ -25,10 +27,13 @@ from xtra_tf.experiments import (
   teacher_targets,
 )
 from xtra_tf.experiments.roles import RunParts
-from xtra_tf.experiments.settings import MODEL_PARTS, STAGES
-from xtra_tf.experiments.training import TrainingPlan, train
+from xtra_tf.experiments.settings import STAGES
+from xtra_tf.experiments.training import train
+from xtra_tf.experiments.training_plan import TrainingPlan
+from xtra_tf.experiments.transfer_settings import MODEL_PARTS
 from xtra_tf.replay import SharedServer
 from xtra_tf.runs import RunDirectory, StageDirectory
+from xtra_tf.runs.run_directory import WITHOUT_TASK
 from xtra_tf.tasks import TaskSpec
 
 
@@ -82,12 +87,13 @@ def needed(parts: RunParts, name: str) -> Sequence[str]:
     transfer = parts.transfer
     return [*(['student'] if transfer.parts else []),
             *(['teacher'] if transfer.offline_tasks else [])]
-  return {'teacher': ['data'], 'student': ['teacher']}.get(name, [])
+  return {'teacher': ['data'], 'student': ['teacher'],
+          'cloning': ['data']}.get(name, [])
 
 
 def _directories(run: StageRun, name: str) -> List[StageDirectory]:
   """The folders of a stage: one, or one for each source task it is run for."""
-  if name == 'student':
+  if name in WITHOUT_TASK:
     return [run.directory.stage(name)]
   if name in ('finetune', 'scratch'):
     return [run.directory.stage(name, run.parts.target.name)]
@@ -196,6 +202,23 @@ def distil_student(run: StageRun) -> None:
   _once(run, directory, body)
 
 
+def clone_behaviour(run: StageRun) -> None:
+  """Trains a policy on the actions of all source tasks, in equal parts.
+
+  The method of comparison for the student's zero-shot play (paper, section 3).
+  """
+  parts, directory = run.parts, run.directory.stage('cloning')
+  rows = roles.batch_rows(parts, 'cloning', with_target=False)
+
+  def body() -> Dict[str, Any]:
+    return train(parts, TrainingPlan(
+        stage='cloning', title='Behaviour cloning', directory=directory,
+        tasks=parts.sources, rows=rows, targets='actions',
+        logs={t.name: open_data(run, t, False) for t in parts.sources}))
+
+  _once(run, directory, body)
+
+
 def finetune(run: StageRun) -> None:
   """Finetunes the student on the target together with the offline tasks.
 
@@ -216,7 +239,8 @@ def finetune(run: StageRun) -> None:
         initial_weights=(run.directory.stage('student').path
                          if transfer.parts else None),
         initial_parts=(None if set(transfer.parts) == set(MODEL_PARTS)
-                       else transfer.parts)))
+                       else transfer.parts),
+        frozen=transfer.frozen))
 
   _once(run, directory, body)
 
@@ -239,5 +263,5 @@ def train_from_scratch(run: StageRun) -> None:
 _PER_SOURCE: Dict[str, Callable[[StageRun, TaskSpec], None]] = {
     'data': make_source_data, 'teacher': train_teacher}
 _ONCE_A_RUN: Dict[str, Callable[[StageRun], None]] = {
-    'student': distil_student, 'finetune': finetune,
-    'scratch': train_from_scratch}
+    'student': distil_student, 'cloning': clone_behaviour,
+    'finetune': finetune, 'scratch': train_from_scratch}

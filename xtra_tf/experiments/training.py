@@ -1,12 +1,11 @@
 """One stage's training: server, agent, learner and actor in one process.
 
-`TrainingPlan` says what is special about a stage; `train` is the same for all.
+A TrainingPlan says what is special about a stage; `train` is the same for all.
 """
 
 import contextlib
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Tuple
-import zlib
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -24,18 +23,14 @@ from xtra_tf.experiments import (
 )
 from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.roles import RunParts
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
-from xtra_tf.replay import Composition, Extras, ReplayTables, SharedServer
-from xtra_tf.runs import (
-  MetricsWriter,
-  StageDirectory,
-  StageProgress,
-)
+from xtra_tf.replay import Composition, Extras, ReplayTables
+from xtra_tf.runs import MetricsWriter, StageProgress
 from xtra_tf.targets import TargetsFn
-from xtra_tf.tasks import TaskSpec
 from xtra_tf.variables import (
   ManifestedCheckpoints,
   copy_variables,
@@ -51,46 +46,10 @@ from xtra_tf.workers import (
   TrainingSchedule,
 )
 
+# Targets that no network is asked for.
+_WITHOUT_TARGET_NETWORK = ('stored', 'actions')
 # Saves are made by the trainer, which ties them to manifests.
 _NEVER = 10**12
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingPlan:
-  """What is special about one stage.
-
-  Attributes:
-    stage: a name of `settings.STAGES`.
-    title: what the progress bar says.
-    directory: where the stage keeps its files.
-    tasks: in index order; the first is played if `online`.
-    rows: rows of a batch per task.
-    targets: `reanalyzed`, `stored` or `finetuning`.
-    logs: offline tasks' data.
-    online: whether the first task is played.
-    initial_weights: folder of a stage whose weights training starts from.
-    initial_parts: of the model, that take these weights; None: all.
-    weighted: whether offline tasks are weighted by gradient similarity.
-    shared: the server that has the offline tasks' tables instead of `logs`;
-      its record was checked.
-  """
-  stage: str
-  title: str
-  directory: StageDirectory
-  tasks: Tuple[TaskSpec, ...]
-  rows: Tuple[int, ...]
-  targets: str
-  logs: Mapping[str, EpisodeLog]
-  online: bool = False
-  initial_weights: Optional[str] = None
-  initial_parts: Optional[Tuple[str, ...]] = None
-  weighted: bool = False
-  shared: Optional[SharedServer] = None
-
-  def seed(self, run_seed: int) -> int:
-    """A seed of this stage's own, the same in every session of the run."""
-    text = f'{run_seed}/{self.stage}/{self.tasks[0].name}'
-    return zlib.crc32(text.encode()) % 2**31
 
 
 @dataclasses.dataclass
@@ -109,17 +68,23 @@ class Models:
 
 
 def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
-  """All instances start from the same weights."""
+  """All instances start from the same weights, with the same parts frozen."""
   seed = plan.seed(parts.seed)
   description = roles.describe_model(parts, plan.stage, plan.tasks)
-  online = roles.build_model(parts, seed, description)
+
+  def build() -> WorldModel:
+    model = roles.build_model(parts, seed, description)
+    model.freeze(plan.frozen)
+    return model
+
+  online = build()
   _restore_initial(parts, plan, online, description)
   models = Models(online)
-  if plan.targets != 'stored':
-    models.target = roles.build_model(parts, seed, description)
+  if plan.targets not in _WITHOUT_TARGET_NETWORK:
+    models.target = build()
     copy_variables(online, models.target)
   if plan.online:
-    models.acting = roles.build_model(parts, seed, description)
+    models.acting = build()
     copy_variables(online, models.acting)
   return models
 
@@ -141,6 +106,8 @@ def _targets(parts: RunParts, plan: TrainingPlan,
              models: Models) -> TargetsFn:
   if plan.targets == 'stored':
     return roles.stored_targets(parts, plan.stage, plan.tasks[0])
+  if plan.targets == 'actions':
+    return roles.action_targets(plan.tasks[0])
   target = models.need('target')
   if plan.targets == 'finetuning':
     return roles.finetuning_targets(parts, target, plan.rows)
@@ -178,6 +145,8 @@ def check_columns(parts: RunParts, plan: TrainingPlan) -> None:
     if plan.targets == 'reanalyzed':
       needed = data_columns.reanalyzed(settings.stage)
       reader = 'Targets that are not reanalyzed'
+    elif plan.targets == 'actions':
+      needed = ()
     data_columns.check(log, needed, reader)
     data_handshake.check_discount(
         log, needed, configuration.discount_of(parts.planner),
@@ -327,7 +296,8 @@ class _Session:
           self._parts.task_weights, num_tasks=len(plan.tasks))
     policy = roles.planning_policy(
         self._parts, plan.tasks[0], self._models.online, greedy=True,
-        seed=plan.seed(self._parts.seed))
+        seed=plan.seed(self._parts.seed),
+        planner=roles.acting_planner(self._parts, plan.stage))
     agent = roles.build_agent(
         self._parts, plan.stage, model=self._models.online,
         target_model=self._models.target, policy=policy,

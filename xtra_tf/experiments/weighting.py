@@ -2,11 +2,8 @@
 
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments import configuration
-from xtra_tf.experiments.settings import (
-  MODEL_PARTS,
-  ReplaySettings,
-  StageSettings,
-)
+from xtra_tf.experiments.settings import ReplaySettings, StageSettings
+from xtra_tf.experiments.transfer_settings import MODEL_PARTS
 from xtra_tf.learners import TaskWeightSettings
 
 

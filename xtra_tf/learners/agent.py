@@ -119,7 +119,7 @@ class WorldModelAgent(tf_agent.TFAgent):
       self._shares = np.ones_like(self._shares)
     measured = task_weights.settings if task_weights else None
     self._gradient_step = GradientStep(
-        world_model.trainable_variables, world_model.non_trainable_variables,
+        world_model.trainable_variables, world_model.statistics,
         self.optimizer, settings.loss_scale, settings.clip_norm,
         measured.gradient_clamp if measured else None,
         _in_parts(world_model, measured.parts if measured else None))

@@ -20,7 +20,8 @@ class LearnerSettings:
 
   Attributes:
     stack: S, frames in an observation.
-    unroll_steps: K, steps that the model is unrolled.
+    unroll_steps: K, steps that the model is unrolled; 0: none, what is learned
+      are the policy and value of the root alone.
     support: the bins of value and value prefix are -support..support.
     value_prefix_coefficient: weight of the value prefix loss.
     value_coefficient: weight of the value loss.
@@ -33,7 +34,7 @@ class LearnerSettings:
       rows, as XTRA `core/train.py:401-427`; `per_task_sum`: the sum of the
       tasks' means, as the paper's section 2.2 writes it.
     gradient_scale: factor of the whole gradient before clipping; None for
-      1 / unroll_steps.
+      1 / unroll_steps, or 1 without a step.
     clip_norm: longest gradient that is let through.
     weight_decay: L2 coefficient, added to the clipped gradient.
     momentum: of SGD.
@@ -77,7 +78,7 @@ class LearnerSettings:
   intensity: float = 0.05
 
   def __post_init__(self) -> None:
-    for name in ('stack', 'unroll_steps', 'support', 'decay_steps',
+    for name in ('stack', 'support', 'decay_steps',
                  'importance_steps', 'target_update_period'):
       if getattr(self, name) < 1:
         raise UsageError(f'LearnerSettings.{name} is {getattr(self, name)}. '
@@ -86,10 +87,11 @@ class LearnerSettings:
       if not getattr(self, name) > 0:
         raise UsageError(f'LearnerSettings.{name} is {getattr(self, name)}. '
                          'Expected more than 0.')
-    for name in ('value_prefix_coefficient', 'value_coefficient',
-                 'policy_coefficient', 'consistency_coefficient',
-                 'weight_decay', 'warmup_steps', 'importance_initial',
-                 'importance_final', 'shift', 'intensity'):
+    for name in ('unroll_steps', 'value_prefix_coefficient',
+                 'value_coefficient', 'policy_coefficient',
+                 'consistency_coefficient', 'weight_decay', 'warmup_steps',
+                 'importance_initial', 'importance_final', 'shift',
+                 'intensity'):
       if not getattr(self, name) >= 0:
         raise UsageError(f'LearnerSettings.{name} is {getattr(self, name)}. '
                          'Expected 0 or more.')
@@ -107,5 +109,5 @@ class LearnerSettings:
   def loss_scale(self) -> float:
     """Factor of the whole gradient before clipping."""
     if self.gradient_scale is None:
-      return 1.0 / self.unroll_steps
+      return 1.0 / max(1, self.unroll_steps)
     return self.gradient_scale

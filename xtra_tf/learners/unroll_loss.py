@@ -53,6 +53,8 @@ def training_views(unroll: Unroll, settings: LearnerSettings,
   root_seed, future_seed = augmentation.split_seed(seed)
   root = observations.stack_frames(unroll.observation[:, :stack])
   root = _augment(root, settings, root_seed)
+  if not steps:
+    return TrainingViews(root, [])
   frames = observations.stack_frames(unroll.observation[:, 1:stack + steps])
   frames = _augment(frames, settings, future_seed)
   channels = unroll.observation.shape[-1]
@@ -166,9 +168,11 @@ def loss_parts(predicted: UnrollOutput, targets: Targets, support: int,
 
   value = scalar_loss(
       targets.value, [o.value_logits for o in outputs], targets.value_mask)
-  prefix = scalar_loss(
-      targets.value_prefix, [o.reward_logits for o in outputs[1:]],
-      targets.value_prefix_mask)
+  prefix = tf.zeros_like(value)
+  if outputs[1:]:
+    prefix = scalar_loss(
+        targets.value_prefix, [o.reward_logits for o in outputs[1:]],
+        targets.value_prefix_mask)
   policy_logits = tf.stack([o.policy_logits for o in outputs], axis=1)
   policy = tf.reduce_sum(
       targets.policy_mask * losses.cross_entropy(targets.policy, policy_logits),

@@ -20,6 +20,9 @@ class BatchNorm(tf.keras.layers.Layer):
   n - 1), as torch.nn.BatchNorm1d and BatchNorm2d do. Keras' own layer does so
   for images only, and divides by n for flat inputs. Statistics and arithmetic
   are float32 for an input of bfloat16 too.
+
+  With the attribute `trainable` False the layer is frozen and in inference mode
+  whatever `training` says, as Keras' own.
   """
 
   MOMENTUM = 0.9  # of the running statistics; torch writes it as 0.1
@@ -63,7 +66,7 @@ class BatchNorm(tf.keras.layers.Layer):
     return self._normalise(x, training)
 
   def _normalise(self, x: tf.Tensor, training: bool) -> tf.Tensor:
-    if not training:
+    if not (training and self.trainable):
       return self._fused(x, self.running_mean, self.running_variance, False)[0]
     self._check_count(x)
     none = tf.zeros([0])

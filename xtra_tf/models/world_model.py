@@ -5,7 +5,7 @@ tests/conformance/world_model_suite.py; nothing else needs to change.
 """
 
 import abc
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -109,6 +109,35 @@ class WorldModel(tf.keras.Model, abc.ABC):
     Returns:
       <float32>[B, projection].
     """
+
+  def freeze(self, parts: Sequence[str]) -> None:
+    """Takes parts out of training, for as long as the model lives.
+
+    Their variables leave `trainable_variables`, and they compute in inference
+    mode whatever `training` says, so that nothing changes them. The order of
+    `variables` changes: freeze models alike whose variables are compared.
+
+    Args:
+      parts: names of sub-modules, e.g. ('representation',).
+
+    Raises:
+      ValueError: the model has no such part.
+    """
+    for name in parts:
+      part = getattr(self, name, None)
+      if not isinstance(part, tf.keras.layers.Layer):
+        raise ValueError(f'{self.name} has no part {name!r} to freeze.')
+      part.trainable = False
+
+  @property
+  def statistics(self) -> List[tf.Variable]:
+    """What a forward pass in training mode itself changes."""
+    frozen = {variable.ref() for module in self.submodules
+              if isinstance(module, tf.keras.layers.Layer)
+              and not module.trainable for variable in module.variables}
+    # Keras counts the weights of frozen layers among these.
+    return [variable for variable in self.non_trainable_variables
+            if variable.ref() not in frozen]
 
   def simulator(self) -> Simulator:
     """The model, in inference mode, as a planner wants it."""

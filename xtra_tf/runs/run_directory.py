@@ -11,8 +11,9 @@ from xtra_tf.runs import atomic, provenance
 from xtra_tf.runs import settings as settings_lib
 from xtra_tf.runs.stage_directory import StageDirectory, folder_name
 
-STAGES = ('data', 'teacher', 'student', 'finetune', 'scratch')
-_WITHOUT_TASK = ('student',)
+STAGES = ('data', 'teacher', 'student', 'cloning', 'finetune', 'scratch')
+# Made of all source tasks at once, and of no target.
+WITHOUT_TASK = ('student', 'cloning')
 _FORMAT = 1
 _KINDS = {'id': str, 'settings': dict, 'settings_hash': str,
           'settings_history': list, 'sessions': list, 'stages': dict}
@@ -82,16 +83,16 @@ class RunDirectory:
 
     Args:
       name: one of `STAGES`.
-      task: of all stages but the student.
+      task: of all stages but those of `WITHOUT_TASK`.
 
     Raises:
       ValueError: an unknown stage, a task missing or too many.
     """
     if name not in STAGES:
       raise ValueError(f'`name` must be one of {STAGES}, got {name!r}.')
-    if (task is None) != (name in _WITHOUT_TASK):
+    if (task is None) != (name in WITHOUT_TASK):
       raise ValueError(
-          f'Stage {name} takes {"no" if name in _WITHOUT_TASK else "a"} task, '
+          f'Stage {name} takes {"no" if name in WITHOUT_TASK else "a"} task, '
           f'got {task!r}.')
     known = self._record is not None or os.path.exists(self.run_json)
     digest = self.record['settings_hash'] if known else ''
