@@ -15,7 +15,8 @@ from xtra_tf.evaluation import Evaluator
 from xtra_tf.experiments import configuration, roles
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import quotas
-from xtra_tf.experiments.training import TrainingPlan, train
+from xtra_tf.experiments.training import train
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.runs import RunDirectory, read_metrics
 from xtra_tf.tasks import TaskSpec

@@ -10,7 +10,8 @@ from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.experiments import configuration, data_columns, local_run, roles
 from xtra_tf.experiments.settings import StageSettings
-from xtra_tf.experiments.training import TrainingPlan, train
+from xtra_tf.experiments.training import train
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.runs import RunDirectory
 from xtra_tf.targets import TargetSettings
 from xtra_tf.tasks import get_task

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.experiments import configuration, roles, training
-from xtra_tf.experiments.training import TrainingPlan
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.replay import make_dataset, tables, update_priorities
 from xtra_tf.runs import RunDirectory
 from xtra_tf.types import POSITION

@@ -26,7 +26,8 @@ from xtra_tf.experiments import (
 )
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.settings import MODEL_PARTS, STAGES
-from xtra_tf.experiments.training import TrainingPlan, train
+from xtra_tf.experiments.training import train
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.replay import SharedServer
 from xtra_tf.runs import RunDirectory, StageDirectory
 from xtra_tf.tasks import TaskSpec

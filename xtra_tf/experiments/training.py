@@ -5,8 +5,7 @@
 
 import contextlib
 import dataclasses
-from typing import Any, Dict, Mapping, Optional, Tuple
-import zlib
+from typing import Any, Dict, Mapping, Optional
 
 import numpy as np
 import tensorflow as tf
@@ -24,18 +23,14 @@ from xtra_tf.experiments import (
 )
 from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.roles import RunParts
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
-from xtra_tf.replay import Composition, Extras, ReplayTables, SharedServer
-from xtra_tf.runs import (
-  MetricsWriter,
-  StageDirectory,
-  StageProgress,
-)
+from xtra_tf.replay import Composition, Extras, ReplayTables
+from xtra_tf.runs import MetricsWriter, StageProgress
 from xtra_tf.targets import TargetsFn
-from xtra_tf.tasks import TaskSpec
 from xtra_tf.variables import (
   ManifestedCheckpoints,
   copy_variables,
@@ -53,44 +48,6 @@ from xtra_tf.workers import (
 
 # Saves are made by the trainer, which ties them to manifests.
 _NEVER = 10**12
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingPlan:
-  """What is special about one stage.
-
-  Attributes:
-    stage: a name of `settings.STAGES`.
-    title: what the progress bar says.
-    directory: where the stage keeps its files.
-    tasks: in index order; the first is played if `online`.
-    rows: rows of a batch per task.
-    targets: `reanalyzed`, `stored` or `finetuning`.
-    logs: offline tasks' data.
-    online: whether the first task is played.
-    initial_weights: folder of a stage whose weights training starts from.
-    initial_parts: of the model, that take these weights; None: all.
-    weighted: whether offline tasks are weighted by gradient similarity.
-    shared: the server that has the offline tasks' tables instead of `logs`;
-      its record was checked.
-  """
-  stage: str
-  title: str
-  directory: StageDirectory
-  tasks: Tuple[TaskSpec, ...]
-  rows: Tuple[int, ...]
-  targets: str
-  logs: Mapping[str, EpisodeLog]
-  online: bool = False
-  initial_weights: Optional[str] = None
-  initial_parts: Optional[Tuple[str, ...]] = None
-  weighted: bool = False
-  shared: Optional[SharedServer] = None
-
-  def seed(self, run_seed: int) -> int:
-    """A seed of this stage's own, the same in every session of the run."""
-    text = f'{run_seed}/{self.stage}/{self.tasks[0].name}'
-    return zlib.crc32(text.encode()) % 2**31
 
 
 @dataclasses.dataclass
@@ -231,7 +188,7 @@ class _Session:
             evaluate=training_evaluation.make(
                 self._parts, plan.stage, plan.directory, plan.tasks[0],
                 self._models.online, self._models.need('acting'))
-            if settings.evaluation_interval else None))
+            if settings.evaluation_interval else None, taught=plan.taught))
     self._publish(int(self._train_step.numpy()))
     try:
       trainer.run()
