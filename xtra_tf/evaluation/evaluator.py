@@ -28,6 +28,7 @@ class EvaluationResult(NamedTuple):
   recording: Recording  # the game with the (lower) median return
   searches: int  # states that were searched
   seconds: float  # wall clock, tracing included
+  step_limit: int  # agent steps after which a game is truncated
 
   def record(self, *, run: str, stage: str, task: str, step: int,
              env_steps: int, profile: str = 'fixed',
@@ -37,7 +38,8 @@ class EvaluationResult(NamedTuple):
         run=run, stage=stage, task=task, step=step, env_steps=env_steps,
         profile=profile, codec=codec, seeds=self.seeds, returns=self.returns,
         lengths=self.lengths, truncated=self.truncated,
-        statistics=self.statistics, seconds=round(self.seconds, 3))
+        statistics=self.statistics, seconds=round(self.seconds, 3),
+        step_limit=self.step_limit)
 
 
 class _Game:
@@ -140,7 +142,8 @@ class Evaluator:
         truncated=tuple(game.truncated for game in games),
         statistics=means.result(),
         recording=by_return[(len(games) - 1) // 2].recording(),
-        searches=means.count, seconds=time.monotonic() - begun)
+        searches=means.count, seconds=time.monotonic() - begun,
+        step_limit=self._settings.max_episode_steps)
 
   def _play(self, first_index: int, count: int, means: _Means,
             progress: Optional[ProgressFn], before: List[_Game]
