@@ -140,9 +140,10 @@ def _play(run: StageRun, judged: _Judged,
       parts, parts.seed,
       roles.describe_model(parts, judged.kind, judged.network))
   restored = restore_world_model(model, judged.stage.path)
+  evaluator = Evaluator(due[0], model, parts.planner, settings)
   for task in due:
     about = '' if task == parts.target else f' on {task.name}'
-    evaluator = Evaluator(task, model, parts.planner, settings)
+    evaluator = evaluator.of_task(task)
     with StageProgress(f'Evaluation: {judged.kind}{about}',
                        total=settings.episodes, unit='episodes') as progress:
       result = evaluator.run(progress=progress.update)
