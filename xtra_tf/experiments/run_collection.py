@@ -14,7 +14,6 @@ from xtra_tf.evaluation.experiment_results import (
 from xtra_tf.evaluation.thinning import thin_metrics
 from xtra_tf.experiments.experiment_plan import Job
 from xtra_tf.runs import RunDirectory, StageDirectory, read_metrics
-from xtra_tf.variables import resolve_checkpoint
 
 # Points of the student's agreement with its teachers.
 _STUDENT_ROWS = 100
@@ -135,11 +134,10 @@ def is_made(job: Job, root_dir: str) -> bool:
   kind, _, task = job.stage.partition('/')
   stage: StageDirectory = RunDirectory(
       os.path.join(root_dir, job.name)).stage(kind, task or None)
-  if stage.read_done() is None:
+  facts = stage.read_done()
+  if facts is None:
     return False
-  if not job.source_games:
-    return True
-  step = resolve_checkpoint(stage.path).step
   scored = {(record.task, len(record.seeds)) for record
-            in results.read(stage.evaluations) if record.step == step}
+            in results.read(stage.evaluations)
+            if record.step == facts.get('updates')}
   return set(job.source_games.items()) <= scored
