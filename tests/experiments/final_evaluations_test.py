@@ -18,6 +18,7 @@ from xtra_tf.experiments import (
   inheritance,
   roles,
   stage_settings,
+  stages,
 )
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.models import build_world_model
@@ -171,6 +172,12 @@ class FinalEvaluationsTest(parameterized.TestCase, tf.test.TestCase):
     child = self.child()
     final_evaluations.take_over(child)
     self.assertEqual(self.lines(child), [('teacher', _SOURCES[1], 1)])
+
+  def test_each_stage_is_judged_before_the_next_is_begun(self):
+    judged = []
+    stages.run_stages(self.run_, ['finetune', 'student', 'teacher'],
+                      judged.append)
+    self.assertEqual(judged, ['teacher', 'student', 'finetune'])
 
   def test_target_is_played_by_the_chosen_stages_with_a_recording(self):
     for _ in range(2):
