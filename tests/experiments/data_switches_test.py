@@ -10,7 +10,7 @@ from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError
 from xtra_tf.experiments import configuration, roles, training
 from xtra_tf.experiments.settings import ReplaySettings, StageSettings
-from xtra_tf.experiments.training import TrainingPlan
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.replay import IndexedTable, IndexedTables, ReverbTables
 from xtra_tf.runs import RunDirectory
 from xtra_tf.tasks import get_task

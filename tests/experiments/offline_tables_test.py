@@ -17,7 +17,7 @@ from xtra_tf.errors import UsageError
 from xtra_tf.experiments import configuration, roles, training
 from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.settings import ReplaySettings
-from xtra_tf.experiments.training import TrainingPlan
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.offline_data import loading
 from xtra_tf.replay import (
   Composition,

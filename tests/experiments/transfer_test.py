@@ -18,7 +18,7 @@ from xtra_tf.experiments.settings import (
   TransferSettings,
 )
 from xtra_tf.experiments.stages import StageRun
-from xtra_tf.experiments.training import TrainingPlan
+from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.models import build_world_model
 from xtra_tf.runs import RunDirectory
 from xtra_tf.variables import save_world_model
