@@ -46,8 +46,9 @@ _FROM_RUN = flags.DEFINE_multi_string(
     'must have been made with the same settings. Repeatable.')
 
 _EVALUATE = flags.DEFINE_bool(
-    'evaluate', True, 'Play the evaluation games of the models that were '
-    'trained.')
+    'evaluate', True, 'Play the evaluation games on the target of the models '
+    'that were trained. Those on source tasks are up to the setting '
+    'SourceEvaluationSettings.episodes.')
 
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 

@@ -106,3 +106,6 @@ class TrainingMetrics(NamedTuple):
   cosine: tf.Tensor  # <float32>[T] with the target's; NaN if unmeasured
   task_gradient_norm: tf.Tensor  # <float32>[T]; NaN if unmeasured
   finite: tf.Tensor  # <bool>[] loss and gradient are finite
+  agreement: tf.Tensor  # <float32>[B] 1: the best legal action of the policy at
+  # the root is the target's most visited one, else 0; NaN without a target
+  divergence: tf.Tensor  # <float32>[B] KL(target || that policy); NaN likewise

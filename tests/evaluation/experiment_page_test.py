@@ -57,14 +57,15 @@ class PageTest(absltest.TestCase):
 
   def test_figures_and_tables_lie_beside(self):
     figures = os.listdir(os.path.join(self.output, 'figures'))
-    names = ['aggregates', 'forgetting', 'learning_curves', 'scores',
-             'task_weights_without_task_weights', 'task_weights_xtra',
+    names = ['aggregates', 'agreement', 'forgetting', 'learning_curves',
+             'scores', 'task_weights_without_task_weights', 'task_weights_xtra',
              'training_curves']
     self.assertCountEqual(figures, [f'{name}.{kind}' for name in names
                                     for kind in ('png', 'svg')])
     self.assertFalse(os.path.exists(self.stale))
     for table in ('results', 'improvements', 'human_normalised', 'runs',
-                  'games', 'beside_paper_xtra_table_1', 'failures', 'costs'):
+                  'games', 'beside_paper_xtra_table_1', 'failures', 'costs',
+                  'teachers', 'forgetting'):
       self.assertTrue(os.path.exists(
           os.path.join(self.output, 'tables', f'{table}.csv')), table)
 

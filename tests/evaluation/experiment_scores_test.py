@@ -1,5 +1,6 @@
 """What scores, curves and tables of an experiment say, on small results."""
 
+import dataclasses
 import os
 
 from absl.testing import absltest, parameterized
@@ -271,8 +272,45 @@ class SourceTasksTest(ScoresTestCase):
     scores = self.scores({'xtra': {'Assault': [9.] * 3}},
                          targets={'Assault': ('Phoenix',)})
     (row,) = experiment_tables.teachers(scores.experiment).rows
-    self.assertEqual(row, ['Phoenix', '761.4', 'not evaluated',
-                           'not evaluated', '7,242.6', 'not recorded'])
+    self.assertEqual(row, [
+        'Phoenix', '761.4', 'not recorded', 'not evaluated', 'not evaluated',
+        '7,242.6', 'not recorded', 'not recorded'])
+
+  def test_a_model_that_runs_share_counts_once(self):
+    scores = self.scores({'xtra': {'Assault': [9.] * 2},
+                          'efficientzero': {'Assault': [9.]}},
+                         targets={'Assault': ('Phoenix',)})
+    folder = ExperimentResults(scores.experiment.paths[0])
+    # Two runs have taken over the teacher of one, a third has its own.
+    for method, seed, maker, score in (
+        ('xtra', 0, 'first', 10.), ('xtra', 1, 'second', 40.),
+        ('efficientzero', 0, 'first', 10.)):
+      key = RunKey(method, 'Assault', seed)
+      folder.append_result(ExperimentResult(
+          *key, False, dataclasses.replace(synthetic.evaluation(
+              key, 'teacher', 'Phoenix', 0, [score] * 4), run=maker)))
+      folder.write_metrics(key, [
+          {'step': 0, 'env_steps': 0, 'time': 0., 'data/mean_return/Phoenix':
+           250., 'teacher/action_played/Phoenix': .4},
+          *({'step': step, 'env_steps': 0, 'time': 0.,
+             'student/agreement/Phoenix': share}
+            for step, share in ((5, .1), (9, .6)))])
+    experiment = read_experiment(scores.experiment.paths)
+    (row,) = experiment_tables.teachers(experiment).rows
+    self.assertEqual(row, ['Phoenix', '761.4', '250.0', '25.0 (n = 2)',
+                           'not evaluated', '7,242.6', '40 %', '60 %'])
+
+  def test_forgetting_is_of_a_methods_own_student(self):
+    scores = self.scores(
+        {'xtra': {'Assault': [9.] * 3},
+         'without_cross_task': {'Assault': [9.] * 3}},
+        others={('xtra', 'Assault'): [('student', 'Phoenix', [10.] * 3)],
+                ('without_cross_task', 'Assault'): [
+                    ('finetune', 'Phoenix', [8.] * 3)]},
+        targets={'Assault': ('Phoenix',)})
+    (row,) = experiment_curves.forgetting(scores.experiment, _DRAWS)
+    self.assertEqual((row.before, row.after, row.change),
+                     (None, (8., 3), None))
 
   def test_weights_hold_until_the_next(self):
     scores = self.scores({'xtra': {'Assault': [9.] * 2}},

@@ -117,9 +117,9 @@ class WholeRunTest(absltest.TestCase):
   def test_figures_and_tables_lie_beside(self):
     report = os.path.dirname(self.path)
     self.assertCountEqual(os.listdir(os.path.join(report, 'figures')), [
-        'animation.gif', 'learning_curves.png', 'losses.png',
+        'agreement.png', 'animation.gif', 'learning_curves.png', 'losses.png',
         'offline_data.png', 'optimization.png', 'scores.png',
-        'stage_times.png', 'task_weights.png'])
+        'source_scores.png', 'stage_times.png', 'task_weights.png'])
     self.assertIn('scores.csv', os.listdir(os.path.join(report, 'tables')))
     self.assertLess(
         os.path.getsize(os.path.join(report, 'figures', 'animation.gif')),
@@ -131,6 +131,11 @@ class WholeRunTest(absltest.TestCase):
       self.assertIn(name, self.page.text)
     task = tasks.get_task(_TARGET)
     self.assertIn(f'{task.human_score:,.1f}', self.page.text)
+
+  def test_source_tasks_before_and_after_finetuning(self):
+    for words in ('Finetuned minus student', 'Agreement with the teachers',
+                  'One dot per evaluation game; bar: mean.'):
+      self.assertIn(words, self.page.text)
 
   def test_intervals_are_not_called_intervals_over_seeds(self):
     self.assertIn('over 8 games, one seed', self.page.text)
@@ -241,6 +246,10 @@ class IncompleteRunTest(absltest.TestCase):
     self.assertIn('There is no final evaluation of: XTRA, finetuned.',
                   page.text)
     self.assertIn('Not shown: No losses were recorded.', page.text)
+    self.assertIn('Not shown: No model was evaluated on its source games',
+                  page.text)
+    self.assertIn('Not shown: The agreement of student and teachers was not',
+                  page.text)
     self.assertIn('Not shown: No evaluation game was recorded.', page.text)
     self.assertGreaterEqual(page.text.count('Not shown:'), 9)
 
@@ -259,7 +268,7 @@ class IncompleteRunTest(absltest.TestCase):
                   page.text)
     self.assertIn('Stage finetune/Assault was stopped before its end.',
                   page.text)
-    self.assertIn('results.jsonl, record 3: not an evaluation result',
+    self.assertIn('results.jsonl, record 9: not an evaluation result',
                   page.text)
     # The paper's own rows need no evaluation.
     self.assertIn('1,294.6', page.text)

@@ -1,5 +1,6 @@
 """Tests of reading a run's files."""
 
+import dataclasses
 import os
 import tempfile
 
@@ -8,8 +9,9 @@ import numpy as np
 
 from tests.evaluation import synthetic_run
 from xtra_tf.errors import UsageError
-from xtra_tf.evaluation import comparison, run_files
+from xtra_tf.evaluation import comparison, results, run_files
 from xtra_tf.evaluation.run_files import RunSettings
+from xtra_tf.runs import RunDirectory
 
 
 class RunSettingsTest(parameterized.TestCase):
@@ -94,6 +96,36 @@ class RunFilesTest(absltest.TestCase):
     self.assertLen(run.problems, 1)
     self.assertRegex(run.problems[0], 'student/metrics/learner.jsonl, record')
     self.assertEmpty(run.stage('student').rows)
+
+  def test_a_stage_taken_over_is_read_where_it_is(self):
+    root = self.create_tempdir().full_path
+    parent = synthetic_run.write_run(os.path.join(root, 'parent'))
+    child = RunDirectory(os.path.join(root, 'child'))
+    child.inherit({'teacher/Phoenix': {
+        'folder': '../parent/teacher/Phoenix', 'digest': 'd', 'run': 'p'}})
+    child.begin(synthetic_run.settings('Assault', ['DemonAttack', 'Phoenix']),
+                seed=3, command='')
+    for record in results.read(parent.results):
+      if record.stage == 'teacher':
+        results.append(child.results, record)
+    run = run_files.read_run(child.path)
+    self.assertEqual(run.stage('teacher', 'Phoenix').state, 'done')
+    self.assertEqual(run.stage('teacher', 'Phoenix').facts['teacher_rows'],
+                     2011)
+    self.assertEqual(run.stage('teacher', 'DemonAttack').state, 'missing')
+    self.assertEqual(run.source_result('teacher', 'Phoenix').run,
+                     parent.run_id)
+    self.assertIsNone(run.source_result('student', 'Phoenix'))
+    self.assertEqual(run.seconds, 0.)  # the games were the other run's
+
+  def test_of_several_source_results_the_last_of_most_games_counts(self):
+    run = self.run_files
+    base = run.source_result('student', 'Phoenix')
+    fewer = dataclasses.replace(base, seeds=(0,), returns=(1.,), lengths=(3,),
+                                truncated=(False,))
+    earlier = dataclasses.replace(base, step=1, run='earlier')
+    run = dataclasses.replace(run, source_results=(base, fewer, earlier))
+    self.assertEqual(run.source_result('student', 'Phoenix'), base)
 
   def test_data_that_the_user_brought(self):
     root = self.create_tempdir().full_path

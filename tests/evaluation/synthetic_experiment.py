@@ -127,6 +127,8 @@ def rows(key: RunKey, stage: str, level: float, sources: Sequence[str],
         if step % 240 == 0 and key.method != 'without_task_weights':
           weights[source] = float(np.clip(0.5 + 2 * cosine, 0, 1))
         row[f'transfer/weight/{source}'] = weights[source]
+        row[f'transfer/agreement/{source}'] = 0.7 - 0.3 * progress
+        row[f'student/agreement/{source}'] = 0.1 + 0.6 * progress
     found.append(row)
   return found
 

@@ -50,6 +50,29 @@ def _games(random: np.random.Generator, task: str, progress: float,
           f'collect/{task}/length': float(random.integers(150, 400))}
 
 
+def _agreement(random: np.random.Generator, sources: Sequence[str],
+               progress: float, learning: bool) -> Dict[str, float]:
+  """A model that comes near its teachers, or drifts away from them."""
+  row = {}
+  for index, source in enumerate(sources):
+    level = 0.15 + (0.6 - 0.1 * index) * (
+        1 - np.exp(-4 * progress) if learning else 1 - 0.4 * progress)
+    row[f'transfer/agreement/{source}'] = level + 0.02 * random.normal()
+    row[f'transfer/teacher_kl/{source}'] = 1.6 * (1 - level)
+  return row
+
+
+def _play_sources(directory: RunDirectory, sources: Sequence[str],
+                  random: np.random.Generator) -> None:
+  for kind, level in (('teacher', 14), ('student', 12), ('finetune', 8)):
+    for source in sources:
+      results.append(directory.results, ResultRecord(
+          run=directory.run_id, stage=kind, task=source, step=UPDATES,
+          env_steps=0, profile='fixed', codec='lossless', seeds=range(4),
+          returns=21. * random.poisson(level, 4), lengths=[300] * 4,
+          truncated=[False] * 4, seconds=10., step_limit=3000))
+
+
 def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
                  sources: Sequence[str], seed: int) -> None:
   """Metrics, model description and completion marker of a stage."""
@@ -69,6 +92,8 @@ def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
       if online and random.random() < 0.7:
         writer.write(step, env_steps, _games(random, task, progress, level))
       row = _losses(random, progress, 1.2 if kind == 'scratch' else 1.)
+      if kind in ('student', 'finetune'):
+        row.update(_agreement(random, sources, progress, kind == 'student'))
       if kind == 'finetune':
         for index, source in enumerate(sources):
           if 80 <= step and step % 80 == 0:
@@ -86,7 +111,8 @@ def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
                            'env_steps': ENV_STEPS if online else 0}
   if kind == 'teacher':
     facts.update(teacher_rows=2011, teacher_agreement=0.31 + 0.02 * seed % .1,
-                 teacher_root_value=1.83)
+                 teacher_root_value=1.83, data_games=12,
+                 data_mean_return=210. + seed)
   stage.write_done(facts)
   directory.record_stage(name, 'done', seconds=40. + 90 * random.random())
 
@@ -134,6 +160,7 @@ def write_run(root: str, target: str = 'Assault',
                     'visit_entropy': 1.31, 'prior_to_visit_kl': 0.22},
         seconds=31.5 + level),
                    recording if kind == 'finetune' else None)
+  _play_sources(directory, sources, random)
   record_incident(directory.stage('student').logs, 'older-checkpoint',
                   damaged='train/manifests/600.json', used=400)
   directory.finish('done')

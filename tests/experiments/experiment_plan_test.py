@@ -92,6 +92,29 @@ class PlanTest(parameterized.TestCase):
     self.assertEqual(one['teacher'], xtra['teacher'][:1])
     self.assertNotEqual(one['student'], xtra['student'])
 
+  def test_shared_stages_are_scored_on_their_source_tasks(self):
+    name = 'xtra_tf.evaluation.SourceEvaluationSettings.episodes'
+    plan, unscored = (_plan(('xtra',), '(0,)', f'{name} = {games}')
+                      for games in (3, 0))
+    shared = _shared(plan, _run('xtra'))
+    sources = ('tiny:collect', 'tiny:cross')
+    self.assertEqual([plan.jobs[job].source_games for job in (
+        *shared['data'], *shared['teacher'], *shared['student'])],
+                     [{}, {}, {sources[0]: 3}, {sources[1]: 3},
+                      dict.fromkeys(sources, 3)])
+    self.assertEqual(list(plan.jobs), list(unscored.jobs))
+    for job in unscored.jobs.values():
+      self.assertEmpty(job.source_games)
+    for kind, games in (('teacher', 3), ('student', 6)):
+      one, other = (p.jobs[shared[kind][0]].cost for p in (plan, unscored))
+      self.assertEqual(other.evaluation, 0)
+      self.assertEqual(one.operations, other.operations)
+      # As many games as on the target cost as much.
+      judged = unscored.jobs[_run('xtra')].cost.evaluation
+      self.assertGreater(one.evaluation, 0)
+      self.assertLess(one.evaluation, judged * games)
+    self.assertGreater(plan.jobs[_run('xtra')].cost.evaluation, judged)
+
   def test_seeds_share_nothing(self):
     plan = _plan(('xtra',), '(0, 1)')
     first, second = (_shared(plan, _run('xtra', seed)) for seed in (0, 1))

@@ -109,6 +109,39 @@ class AgentTest(parameterized.TestCase, tf.test.TestCase):
         task=tf.constant([0] * 4 + [1] * 4), measuring=tf.ones([8], tf.bool)))
     self.assertAllEqual(agent.task_weights.absent, [0., 0., 1.])
 
+  def test_agreement_is_of_the_policy_before_the_step(self):
+    # The model's own first policies as targets: of one row reversed, so that
+    # its best action is the target's worst, and one row without a target.
+    agent = make_agent(self._targets)
+    rows = agent._rows(self._unroll, self._targets, tf.constant(0, tf.int64))
+    logits = agent.world_model.initial_inference(
+        rows.views.root, training=True).policy_logits
+    visits = tf.nn.softmax(logits).numpy()
+    visits[1] = 1. / visits[1] / np.sum(1. / visits[1])
+    policy = self._targets.policy.numpy()
+    policy[:, 0] = visits
+    mask = self._targets.policy_mask.numpy()
+    mask[:, 0] = 1.
+    mask[2, 0] = 0.
+    targets = self._targets._replace(policy=tf.constant(policy),
+                                     policy_mask=tf.constant(mask))
+    legal = self._unroll.legal_actions.numpy()
+    worst = np.argmax(visits[3])
+    legal[3, worst] = False
+    visits[3, worst] = 0.
+    policy[3, 0] = visits[3] / visits[3].sum()
+    targets = targets._replace(policy=tf.constant(policy))
+    info = compiled(make_agent(targets))(
+        self._unroll._replace(legal_actions=tf.constant(legal)))
+    expected = np.ones(BATCH)
+    expected[1], expected[2] = 0., np.nan
+    self.assertAllClose(info.extra.agreement, expected)
+    divergence = info.extra.divergence.numpy()
+    self.assertGreater(divergence[1], 1e-3)
+    self.assertTrue(np.isnan(divergence[2]))
+    self.assertAllClose(np.delete(divergence, [1, 2]), np.zeros(BATCH - 2),
+                        atol=1e-5)
+
   def test_one_task_alone(self):
     agent = make_agent(self._targets, quotas=(BATCH,), with_target=False)
     info = agent.train(training_batches.random_unroll((BATCH,)))

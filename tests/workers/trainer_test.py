@@ -8,7 +8,11 @@ import tensorflow as tf
 from tf_agents.agents import tf_agent
 
 from xtra_tf.types import LossParts, TrainingMetrics
-from xtra_tf.workers.trainer import Trainer, TrainingSchedule
+from xtra_tf.workers.trainer import (
+  Trainer,
+  TrainingSchedule,
+  training_scalars,
+)
 
 
 class CountingLearner:
@@ -26,7 +30,8 @@ class CountingLearner:
         parts=LossParts(one, one, one, one), task=tf.zeros([1], tf.int32),
         priority=one, task_loss=one, gradient_norm=tf.constant(1.),
         learning_rate=tf.constant(1.), cosine=one * np.nan,
-        task_gradient_norm=one * np.nan, finite=tf.constant(True)))
+        task_gradient_norm=one * np.nan, finite=tf.constant(True),
+        agreement=one * np.nan, divergence=one * np.nan))
 
   def save(self):
     self._events.append('save')
@@ -95,6 +100,42 @@ class TrainerTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(checkpoints.committed[-1], (2, 12))
     self.assertLen({step for step, _ in checkpoints.committed},
                    len(checkpoints.committed))
+
+
+def _update(task, agreement, divergence):
+  """A gradient step's LossInfo, with what it says of the policies."""
+  one = np.ones([1], np.float32)
+  return tf_agent.LossInfo(np.float32(1.), TrainingMetrics(
+      parts=LossParts(one, one, one, one), task=np.array(task, np.int32),
+      priority=one, task_loss=np.ones([3], np.float32), gradient_norm=one[0],
+      learning_rate=one[0], cosine=np.full([3], np.nan),
+      task_gradient_norm=np.full([3], np.nan), finite=np.array(True),
+      agreement=np.array(agreement, np.float32),
+      divergence=np.array(divergence, np.float32)))
+
+
+class TrainingScalarsTest(tf.test.TestCase):
+
+  def test_agreement_is_the_mean_over_a_tasks_searched_rows(self):
+    nan = float('nan')
+    found = training_scalars(
+        [_update([0, 1, 1, 2], [1., 1., 0., nan], [9., .5, 1., nan]),
+         _update([0, 1, 2, 2], [1., 0., nan, 1.], [9., 3., nan, .25])],
+        ['target', 'first', 'second'], ['first', 'second'])
+    self.assertAllClose(
+        {tag: value for tag, value in found.items()
+         if tag.startswith('transfer/')},
+        {'transfer/agreement/first': 1 / 3, 'transfer/teacher_kl/first': 1.5,
+         'transfer/agreement/second': 1., 'transfer/teacher_kl/second': .25})
+
+  def test_a_task_without_searched_rows_is_left_out(self):
+    found = training_scalars([_update([0, 1], [1., float('nan')], [1., 1.])],
+                             ['first', 'second', 'third'],
+                             ['second', 'third'])
+    self.assertNotIn('transfer/agreement/second', found)
+    self.assertNotIn('transfer/agreement/third', found)
+    self.assertFalse([tag for tag in found if 'first' in tag
+                      and tag.startswith('transfer/')])
 
 
 if __name__ == '__main__':

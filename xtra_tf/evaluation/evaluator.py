@@ -1,5 +1,6 @@
 """Plays evaluation games with a model and a planner."""
 
+import copy
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
@@ -28,6 +29,7 @@ class EvaluationResult(NamedTuple):
   recording: Recording  # the game with the (lower) median return
   searches: int  # states that were searched
   seconds: float  # wall clock, tracing included
+  step_limit: int  # agent steps after which a game is truncated
 
   def record(self, *, run: str, stage: str, task: str, step: int,
              env_steps: int, profile: str = 'fixed',
@@ -37,7 +39,8 @@ class EvaluationResult(NamedTuple):
         run=run, stage=stage, task=task, step=step, env_steps=env_steps,
         profile=profile, codec=codec, seeds=self.seeds, returns=self.returns,
         lengths=self.lengths, truncated=self.truncated,
-        statistics=self.statistics, seconds=round(self.seconds, 3))
+        statistics=self.statistics, seconds=round(self.seconds, 3),
+        step_limit=self.step_limit)
 
 
 class _Game:
@@ -107,11 +110,22 @@ class Evaluator:
     world_model.check_plays(task.name, task.legal_actions)
     self._task = task
     self._world_model = world_model
-    self._planner = planner
     self._settings = settings
-    self._seed = seed
-    self._policy: Optional[PlanningPolicy] = None
-    self._act: Any = None
+    self._searches = _Searches(world_model, planner, task.stack, seed)
+
+  def of_task(self, task: TaskSpec) -> 'Evaluator':
+    """The same for another task; what is traced serves both.
+
+    Args:
+      task: of the same frames and action family.
+
+    Raises:
+      IncompatibleDataError: the model does not know the task's actions.
+    """
+    self._world_model.check_plays(task.name, task.legal_actions)
+    other = copy.copy(self)
+    other._task = task
+    return other
 
   def run(self, progress: Optional[ProgressFn] = None) -> EvaluationResult:
     """Plays all games with the model's present weights.
@@ -140,7 +154,8 @@ class Evaluator:
         truncated=tuple(game.truncated for game in games),
         statistics=means.result(),
         recording=by_return[(len(games) - 1) // 2].recording(),
-        searches=means.count, seconds=time.monotonic() - begun)
+        searches=means.count, seconds=time.monotonic() - begun,
+        step_limit=self._settings.max_episode_steps)
 
   def _play(self, first_index: int, count: int, means: _Means,
             progress: Optional[ProgressFn], before: List[_Game]
@@ -152,14 +167,14 @@ class Evaluator:
         first_index=first_index, restarts=False)
     try:
       time_step = environment.reset()
-      policy = self._prepare(environment)
+      policy, act = self._searches.prepare(environment)
       games = [_Game(first_index + slot, int(seed)) for slot, seed in
                enumerate(environment.episode_seeds())]
       batch = _Batch(np.arange(count), search_sizes(count))
       state = policy.get_initial_state(batch.size)
       actions = np.full([count], self._task.legal_actions[0], np.int32)
       while batch.playing.size:
-        step = self._act(
+        step = act(
             _rows(time_step, batch.padded(batch.playing)), state)
         means.add(step.info, batch.playing.size)
         # Slots whose game is over rest, whatever is asked of them.
@@ -174,16 +189,28 @@ class Evaluator:
       environment.close()
     return games
 
-  def _prepare(self, environment: Any) -> PlanningPolicy:
-    """Builds the policy at first, then starts its random numbers anew."""
+
+class _Searches:
+  """The policy, built when the first environment is there."""
+
+  def __init__(self, world_model: Any, planner: Any, stack: int, seed: int):
+    self._world_model = world_model
+    self._planner = planner
+    self._stack = stack
+    self._seed = seed
+    self._policy: Optional[PlanningPolicy] = None
+    self._act: Any = None
+
+  def prepare(self, environment: Any) -> Tuple[PlanningPolicy, Any]:
+    """The policy, its random numbers anew, and its compiled action."""
     if self._policy is None:
       self._policy = PlanningPolicy(
           tensor_spec.from_spec(environment.time_step_spec()),
           tensor_spec.from_spec(environment.action_spec()), self._world_model,
-          self._planner, self._task.stack, greedy=True, seed=self._seed)
+          self._planner, self._stack, greedy=True, seed=self._seed)
       self._act = tf.function(self._policy.action, autograph=False)
     self._policy.restart()
-    return self._policy
+    return self._policy, self._act
 
 
 class _Batch:

@@ -202,10 +202,31 @@ def source_scores(experiment: Experiment, stage: str, source: str,
   for key, run in experiment.runs.items():
     if target not in (None, key.target) or method not in (None, key.method):
       continue
-    for record in run.others:
-      if record.task == source and record.stage.split('/')[0] == stage:
-        found[key.target, key.seed] = mean_score(record)
+    record = run.source_result(stage, source)
+    if record is not None:
+      found[key.target, key.seed] = mean_score(record)
   return found
+
+
+def distinct_scores(experiment: Experiment, stage: str, source: str
+                    ) -> List[float]:
+  """As `source_scores`, but once for each model that runs share.
+
+  Args:
+    experiment: whose.
+    stage: `teacher`, `student`, `finetune`, ...
+    source: the task that was played.
+
+  Returns:
+    Mean scores of the different models.
+  """
+  found = {}
+  for run in experiment.runs.values():
+    record = run.source_result(stage, source)
+    if record is not None:
+      # Of whichever run has played: those that take the stage over repeat it.
+      found[record.run, record.stage, record.seeds] = mean_score(record)
+  return list(found.values())
 
 
 def forgetting(experiment: Experiment, draws: Draws = DRAWS
@@ -219,7 +240,8 @@ def forgetting(experiment: Experiment, draws: Draws = DRAWS
                               method.name)
         if not after:
           continue
-        before = source_scores(experiment, 'student', source, target.name)
+        before = source_scores(experiment, 'student', source, target.name,
+                               method.name)
         pairs = [after[key] - before[key] for key in sorted(after)
                  if key in before]
         change = None

@@ -1,7 +1,7 @@
 """The figures of an experiment's report."""
 
 import math
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -280,30 +280,4 @@ def forgetting(experiment: Experiment, rows: Sequence[Forgetting]
                for name in methods],
               [experiment.label(name) for name in methods],
               loc='center left', bbox_to_anchor=(1, 0.5))
-  return figure
-
-
-@style.styled
-def agreement(tags: Sequence[str], series: Callable[
-    [str], Sequence[Tuple[np.ndarray, np.ndarray]]]) -> Optional[Figure]:
-  """Agreement of student and teacher over gradient steps, a line a run.
-
-  Args:
-    tags: of the series, `.../<source task>`; None is drawn without any.
-    series: from a tag to the steps and values of each run that has it.
-  """
-  if not tags:
-    return None
-  figure, axes = style.panels(1, 1, 2.9)
-  axis = axes[0, 0]
-  colors = style.task_colors(tags)
-  ends = []
-  for tag in tags:
-    for steps, values in series(tag):
-      axis.plot(steps, values, color=colors[tag], linewidth=1.2)
-    ends.append((float(values[-1]), tag.split('/')[-1], colors[tag]))
-  style.count_axis(axis, 'gradient steps')
-  axis.set_ylabel('agreement')
-  figure.draw_without_rendering()
-  style.label_ends(axis, ends)
   return figure

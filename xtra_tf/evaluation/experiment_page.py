@@ -3,7 +3,6 @@
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from matplotlib.figure import Figure
-import numpy as np
 
 from xtra_tf.evaluation import (
   experiment_curves,
@@ -15,6 +14,7 @@ from xtra_tf.evaluation import (
   heat_maps,
   page_files,
   paper_comparison,
+  source_figures,
 )
 from xtra_tf.evaluation.comparison import paper_table
 from xtra_tf.evaluation.experiment_curves import Curve
@@ -95,17 +95,17 @@ def _figures(scores: Scores, evaluations: Sequence[Sequence[Curve]],
 
 
 def _agreement(experiment: Experiment) -> Optional[Figure]:
-  """Series of the agreement with the teachers, of whichever runs have them."""
-  tags = list(dict.fromkeys(
-      tag for run in experiment.runs.values()
-      for tag in experiment_tables.agreement_tags(run.files.tags(''))))
+  """Agreement with the teachers over time, of whichever runs recorded it."""
+  sources = experiment_tables.sources(experiment)
 
-  def series(tag: str) -> List[Tuple[np.ndarray, np.ndarray]]:
-    found = [run.files.series(tag) for run in experiment.runs.values()]
-    return [pair for pair in found if len(pair[0])]
+  def lines(prefix: str) -> source_figures.Lines:
+    return {source: [pair for run in experiment.runs.values() for pair in
+                     [run.files.series(prefix + source)] if len(pair[0])]
+            for source in sources}
 
-  return experiment_figures.agreement(
-      [tag for tag in tags if series(tag)], series)
+  return source_figures.agreement(dict(zip(
+      ('Student while distilled', 'Model while finetuned'),
+      map(lines, experiment_tables.AGREEMENT))), sources)
 
 
 def _weight_figures(experiment: Experiment, files: PageFiles

@@ -52,6 +52,13 @@ class ComparedRun:
     """Mean raw score of the judged games; NaN without them."""
     return mean_score(self.final) if self.final else math.nan
 
+  def source_result(self, stage: str, source: str) -> Optional[ResultRecord]:
+    """A stage's evaluation on a source task: the last, of most games."""
+    found = [r for r in self.others
+             if (r.stage.split('/')[0], r.task) == (stage, source)]
+    return (max(found, key=lambda r: (r.step, len(r.seeds))) if found
+            else None)
+
   @property
   def state(self) -> str:
     """`done`, `failed` or `missing`."""

@@ -11,11 +11,15 @@ from xtra_tf.evaluation.comparison import random_and_human
 from xtra_tf.evaluation.experiment_curves import (
   Forgetting,
   Transfer,
-  source_scores,
+  distinct_scores,
 )
 from xtra_tf.evaluation.experiment_runs import Experiment
 from xtra_tf.evaluation.experiment_scores import Scores, TargetScore
 from xtra_tf.evaluation.formatting import MISSING, Table
+
+# Series of the agreement with each source task's teacher: while distilling, and
+# while finetuning.
+AGREEMENT = ('student/agreement/', 'transfer/agreement/')
 
 
 def _range(interval: Optional[Interval], few: str) -> str:
@@ -180,30 +184,34 @@ def teachers(experiment: Experiment) -> Table:
   rows = []
   for source in sources(experiment):
     random, human = random_and_human(source)
-    found = [source_scores(experiment, stage, source)
-             for stage in ('teacher', 'student')]
-    agreements = [values[-1] for run in experiment.runs.values()
-                  for tag in agreement_tags(run.files.tags('')) if
-                  tag.split('/')[-1] == source
-                  for values in [run.files.series(tag)[1]] if len(values)]
+    scored = [distinct_scores(experiment, stage, source)
+              for stage in ('teacher', 'student')]
+    returns = _last(experiment, f'data/mean_return/{source}')
     rows.append([source, formatting.score(random),
-                 *(formatting.score(float(np.mean(list(x.values()))))
-                   if x else 'not evaluated' for x in found),
+                 formatting.score(float(np.mean(returns))) if returns
+                 else 'not recorded',
+                 *(f'{formatting.score(float(np.mean(x)))} (n = {len(x)})'
+                   if x else 'not evaluated' for x in scored),
                  formatting.score(human),
-                 f'{100 * np.mean(agreements):.0f} %' if agreements
-                 else 'not recorded'])
+                 *(_percent(_last(experiment, f'{prefix}{source}'))
+                   for prefix in ('teacher/action_played/', AGREEMENT[0]))])
   return Table('teachers', (
-      'Source task', 'Random play', 'Teacher', 'Student',
-      'Human or scripted player',
-      'Last agreement of student and teacher'), rows)
+      'Source task', 'Random play', "Data's mean return", 'Teacher', 'Student',
+      'Human or scripted player', "Teacher's best action was played",
+      'Student agrees'), rows)
+
+
+def _last(experiment: Experiment, tag: str) -> List[float]:
+  """The last value of a series in each run that has it."""
+  found = [run.files.series(tag)[1] for run in experiment.runs.values()]
+  return [float(values[-1]) for values in found if len(values)]
+
+
+def _percent(shares: Sequence[float]) -> str:
+  return f'{100 * np.mean(shares):.0f} %' if shares else 'not recorded'
 
 
 def sources(experiment: Experiment) -> List[str]:
   """All source tasks, in the order of the targets."""
   return list(dict.fromkeys(source for target in experiment.targets
                             for source in target.sources))
-
-
-def agreement_tags(tags: Sequence[str]) -> List[str]:
-  """Series of the agreement of student and teacher, `.../<source task>`."""
-  return [tag for tag in tags if 'agreement' in tag]

@@ -3,7 +3,10 @@
 import dataclasses
 from typing import Tuple
 
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import UsageError, near_names
+
+# Stages whose models can play the source tasks.
+SOURCE_STAGES = ('teacher', 'student', 'finetune')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,42 @@ class EvaluationSettings:
       if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise UsageError(f'EvaluationSettings.{field.name} is {value!r}. '
                          'Expected a whole number of at least 1.')
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceEvaluationSettings:
+  """How models are judged on the source tasks that they were taught.
+
+  Each teacher plays its own task, student and finetuned model play all of them,
+  by the protocol of `EvaluationSettings` but with games of their own number.
+  Not in the paper, which judges models on the target alone.
+
+  Attributes:
+    episodes: games of each model on each source task; 0: none.
+    stages: of `SOURCE_STAGES`, whose models play.
+  """
+  episodes: int = 8
+  stages: Tuple[str, ...] = SOURCE_STAGES
+
+  def __post_init__(self) -> None:
+    episodes = self.episodes
+    if (isinstance(episodes, bool) or not isinstance(episodes, int)
+        or episodes < 0):
+      raise UsageError(f'SourceEvaluationSettings.episodes is {episodes!r}. '
+                       'Expected a whole number of at least 0.')
+    if isinstance(self.stages, str):
+      raise UsageError(
+          f'SourceEvaluationSettings.stages is the text {self.stages!r}. '
+          f"Expected a tuple of names, e.g. ('{self.stages}',).")
+    object.__setattr__(self, 'stages', tuple(self.stages))
+    for name in self.stages:
+      if name not in SOURCE_STAGES:
+        raise UsageError(f'SourceEvaluationSettings.stages names {name!r}. '
+                         f'{near_names(str(name), SOURCE_STAGES)}')
+
+  def episodes_of(self, stage: str) -> int:
+    """Games of a stage's model on each of its source tasks."""
+    return self.episodes if stage in self.stages else 0
 
 
 def search_sizes(batch_size: int) -> Tuple[int, ...]:

@@ -14,6 +14,8 @@ from xtra_tf.evaluation import (
   report_tables,
   report_text,
   score_figures,
+  source_figures,
+  source_tables,
   training_figures,
 )
 from xtra_tf.evaluation.comparison import METHODS, Comparison, compare
@@ -82,6 +84,12 @@ def _figures(run: RunFiles, comparison: Comparison,
        'run.'),
       ('offline_data', score_figures.offline_returns(run),
        report_text.no_offline_returns(run)),
+      ('source_scores', source_figures.scores(run),
+       'No model was evaluated on its source games: the setting '
+       'SourceEvaluationSettings decides.'),
+      ('agreement', source_figures.run_agreement(run),
+       'The agreement of student and teachers was not recorded: neither has '
+       'distillation begun, nor finetuning with offline tasks.'),
       ('stage_times', training_figures.stage_times(run),
        "The stages' times were not recorded."))
   return {name: beside.picture(name, figure, missing)
@@ -100,6 +108,8 @@ def _tables(run: RunFiles, comparison: Comparison,
             'scale': report_tables.scale(run),
             'stages': report_tables.stages(run),
             'teachers': report_tables.teachers(run),
+            'source_scores': source_tables.scores(run),
+            'agreement': source_tables.agreement(run),
             'search': report_tables.search_statistics(run),
             'versions': report_tables.versions(run),
             'evaluations': report_tables.evaluations(run)}

@@ -75,6 +75,7 @@ class ResultRecord:
     seconds: wall clock of the evaluation.
     recording: path of the recorded episode relative to the results file's
       folder, or ''.
+    step_limit: agent steps after which an episode was truncated; 0: not known.
   """
   run: str
   stage: str
@@ -91,6 +92,7 @@ class ResultRecord:
       default_factory=dict)
   seconds: float = 0.
   recording: str = ''
+  step_limit: int = 0
 
   def __post_init__(self) -> None:
     kinds = {'seeds': int, 'returns': float, 'lengths': int, 'truncated': bool}
@@ -106,7 +108,7 @@ class ResultRecord:
       if not isinstance(getattr(self, name), str):
         raise ValueError(f'{name} is {getattr(self, name)!r:.80}, expected '
                          'text')
-    for name in ('step', 'env_steps'):
+    for name in ('step', 'env_steps', 'step_limit'):
       object.__setattr__(self, name, int(getattr(self, name)))
     object.__setattr__(self, 'statistics', {
         name: float(value) if value is not None and math.isfinite(value)

@@ -150,6 +150,7 @@ class RunFiles:
     sources: the offline tasks.
     stages: {name: stage}, all that the run should have, in order.
     results: evaluations on the target task, oldest first.
+    source_results: evaluations on the source tasks, oldest first.
     config: {file name: text} of the gin files as given and as used.
     incidents: of the run as a whole, oldest first.
     problems: what is missing or damaged, one sentence each.
@@ -164,6 +165,7 @@ class RunFiles:
   config: Mapping[str, str]
   incidents: Tuple[Mapping[str, Any], ...]
   problems: List[str]
+  source_results: Tuple[ResultRecord, ...] = ()
 
   def stage(self, kind: str, task: Optional[str] = None) -> StageFiles:
     """A stage; without files its state is `missing`."""
@@ -180,11 +182,22 @@ class RunFiles:
     found = [r for r in self.results if r.stage.split('/')[0] == kind]
     return max(found, key=lambda r: r.step) if found else None
 
+  def source_result(self, kind: str, task: str) -> Optional[ResultRecord]:
+    """A stage's evaluation on a source task: the last, of most games."""
+    found = [r for r in self.source_results
+             if (r.stage.split('/')[0], r.task) == (kind, task)]
+    return (max(found, key=lambda r: (r.step, len(r.seeds))) if found
+            else None)
+
   @property
   def seconds(self) -> float:
-    """Wall clock of all stages and of the evaluations after them."""
+    """Wall clock of all stages and of the evaluations after them.
+
+    What was taken over from other runs is not counted.
+    """
+    own = [r for r in self.source_results if r.run == self.record.get('id')]
     return (sum(stage.seconds for stage in self.stages.values())
-            + sum(record.seconds for record in self.results))
+            + sum(record.seconds for record in (*self.results, *own)))
 
   def recording(self, record: ResultRecord) -> Optional[Recording]:
     """The recorded game of an evaluation; None (and a problem) without."""
@@ -234,8 +247,8 @@ def read_run(root_dir: str, target_task: Optional[str] = None,
            + [('finetune', target), ('scratch', target)])
   stages = {}
   for kind, task in names:
-    stage = _read_stage(_stage_directory(root_dir, kind, task), kind, task,
-                        record, settings, problems)
+    stage = _read_stage(_stage_directory(root_dir, kind, task, record), kind,
+                        task, record, settings, problems)
     stages[stage.name] = stage
   return RunFiles(
       root=directory.path, record=record, settings=settings, target=target,
@@ -244,12 +257,17 @@ def read_run(root_dir: str, target_task: Optional[str] = None,
       config=_read_config(directory.config),
       incidents=tuple(_tolerant(functools.partial(
           read_incidents, os.path.join(root_dir, 'logs')), [], problems)),
-      problems=problems)
+      problems=problems,
+      source_results=tuple(r for r in records if r.task in sources))
 
 
-def _stage_directory(root_dir: str, kind: str,
-                     task: Optional[str]) -> StageDirectory:
-  """A stage's folder, found without run.json, which may be damaged."""
+def _stage_directory(root_dir: str, kind: str, task: Optional[str],
+                     record: Mapping[str, Any]) -> StageDirectory:
+  """A stage's folder: the run's own unless it was taken over."""
+  name = kind if task is None else f'{kind}/{task}'
+  taken = record.get('inherited', {}).get(name)
+  if taken is not None:
+    return StageDirectory(os.path.join(root_dir, taken['folder']), name)
   if task is None:
     return StageDirectory(os.path.join(root_dir, kind), kind)
   return StageDirectory(os.path.join(root_dir, kind, folder_name(task)),

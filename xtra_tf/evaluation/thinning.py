@@ -3,7 +3,9 @@
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 _PREFIXES = ('transfer/', 'loss/', 'search/', 'eval/', 'collect/', 'cloning/',
-             'teacher/')
+             'teacher/', 'student/', 'data/')
+# Rows with one of these are never left out.
+_KEPT = ('eval/', 'teacher/', 'data/')
 _ROWS = 500
 _COUNTERS = ('step', 'env_steps', 'time')
 
@@ -12,8 +14,9 @@ def thin_metrics(rows: Sequence[Mapping[str, Any]],
                  limit: int = _ROWS) -> List[Dict[str, Any]]:
   """Keeps the series that reports draw, at `limit` rows at most or so.
 
-  Rows with evaluations, or with task weights that differ from the row before,
-  are all kept; of the others, evenly spaced ones.
+  Rows with evaluations, with what is known of a teacher, or with task weights
+  that differ from the row before, are all kept; of the others, evenly spaced
+  ones.
 
   Args:
     rows: flat metrics rows.
@@ -33,7 +36,7 @@ def thin_metrics(rows: Sequence[Mapping[str, Any]],
     new = {k: v for k, v in row.items() if k.startswith('transfer/weight/')}
     changed = bool(new) and new != weights
     weights = new or weights
-    needed.append(changed or any(k.startswith('eval/') for k in row))
+    needed.append(changed or any(k.startswith(_KEPT) for k in row))
   stride = max(1, -(-(len(kept) - sum(needed)) // limit))
   return [row for number, (row, need) in enumerate(zip(kept, needed))
           if need or number % stride == 0]

@@ -43,7 +43,7 @@ def measuring_windows(run: RunFiles, last: float
 def task_weights(run: RunFiles) -> Optional[Figure]:
   """Weights, cosines and gradient norms of the offline tasks over time."""
   stage = run.stage('finetune', run.target)
-  if not stage.tags('transfer/'):
+  if not stage.tags('transfer/weight/'):
     return None
   panels = [('transfer/weight/', 'task weight', 'Task weights'),
             ('transfer/cosine/', "cosine with the target's gradient",

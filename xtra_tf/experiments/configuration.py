@@ -17,6 +17,9 @@ from xtra_tf.errors import UsageError, near_names
 from xtra_tf.evaluation.protocol import (
   EvaluationSettings as _EvaluationSettings,
 )
+from xtra_tf.evaluation.protocol import (
+  SourceEvaluationSettings as _SourceEvaluationSettings,
+)
 from xtra_tf.experiments import execution as _execution
 from xtra_tf.experiments import experiment_settings as _experiment
 from xtra_tf.experiments import settings as _settings
@@ -48,6 +51,7 @@ TargetSettings = _register(_TargetSettings, 'targets')
 LearnerSettings = _register(_LearnerSettings, 'learners')
 TaskWeightSettings = _register(_TaskWeightSettings, 'learners')
 EvaluationSettings = _register(_EvaluationSettings, 'evaluation')
+SourceEvaluationSettings = _register(_SourceEvaluationSettings, 'evaluation')
 ExperimentSettings = _register(_experiment.ExperimentSettings, 'experiments')
 MethodSettings = _register(_experiment.MethodSettings, 'experiments')
 
@@ -55,7 +59,8 @@ CONFIGURABLES = (ProfileSettings, TaskSettings, TransferSettings,
                  ReplaySettings, StageSettings, TeacherPassSettings,
                  ExecutionSettings, EfficientZeroConfig, MctsPlanner,
                  TargetSettings, LearnerSettings, TaskWeightSettings,
-                 EvaluationSettings, ExperimentSettings, MethodSettings)
+                 EvaluationSettings, SourceEvaluationSettings,
+                 ExperimentSettings, MethodSettings)
 # They say which runs there are, and decide nothing within a run.
 _OF_NO_RUN = ('ExperimentSettings.', 'MethodSettings.')
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)

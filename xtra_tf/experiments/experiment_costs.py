@@ -134,12 +134,28 @@ def stage_cost(parts: RunParts, name: str) -> Cost:
 
 
 def judging_cost(parts: RunParts, name: str) -> Cost:
-  """Estimates the final evaluation of a stage's model."""
-  tasks = roles.stage_tasks(parts, name)
+  """Estimates the final evaluation of a stage's model on the target."""
+  return _games_cost(parts, name, parts.evaluation.episodes)
+
+
+def source_cost(parts: RunParts, name: str) -> Cost:
+  """Estimates the evaluations of a stage's model on source tasks.
+
+  Args:
+    parts: of the run.
+    name: of `settings.STAGES`; of `teacher`, for one source task.
+  """
+  games = parts.source_evaluation.episodes_of(name)
+  tasks = 1 if name == 'teacher' else len(parts.sources)
+  return _games_cost(parts, name, games * tasks) if games else Cost()
+
+
+def _games_cost(parts: RunParts, name: str, games: int) -> Cost:
+  tasks = (parts.sources[:1] if name == 'teacher'
+           else roles.stage_tasks(parts, name))
   network = network_cost(roles.describe_model(parts, name, tasks))
   search = acting_operations(parts, name, network)
-  return Cost(evaluation=parts.evaluation.episodes
-              * parts.evaluation.max_episode_steps * search)
+  return Cost(evaluation=games * parts.evaluation.max_episode_steps * search)
 
 
 def _training_games(stage: Any) -> int:

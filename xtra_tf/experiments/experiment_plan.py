@@ -54,6 +54,7 @@ class Job:
     cost: estimated.
     key: the run of the experiment that it is; None for a shared stage.
     settings: of its stage, for shared stages.
+    source_games: {source task: games} that a shared stage's model is scored by.
   """
   name: str
   stage: str
@@ -65,6 +66,7 @@ class Job:
   cost: Cost
   key: Optional[RunKey] = None
   settings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  source_games: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
   @property
   def kind(self) -> str:
@@ -203,7 +205,8 @@ def _add_run(jobs: Dict[str, Job], variant: _Variant,
              for parent in _shared(jobs, variant, bindings, kind)]
   cost = experiment_costs.judging_cost(parts, stage)
   if not made:
-    cost = experiment_costs.stage_cost(parts, stage).plus(cost)
+    cost = experiment_costs.stage_cost(parts, stage).plus(cost).plus(
+        experiment_costs.source_cost(parts, stage))
   name = '/'.join([key.method, folder_name(key.target), f'seed-{seed}'])
   jobs[name] = Job(
       name=name, gin_files=variant.gin_files, gin_bindings=bindings, seed=seed,
@@ -262,11 +265,15 @@ def _add_shared(jobs: Dict[str, Job], variant: _Variant, stage: str,
   what = f'{kind}.{folder_name(task)}' if task else kind
   name = f'shared/{what}.seed-{parts.seed}.{digest}'
   if name not in jobs:
+    games = parts.source_evaluation.episodes_of(kind)
+    played = [task] if task else [source.name for source in parts.sources]
     jobs[name] = Job(
         name=name, stage=stage, gin_files=variant.gin_files,
         gin_bindings=bindings, seed=parts.seed, parents=tuple(parents),
         updates=parts.stages[kind].stage.updates,
-        cost=experiment_costs.stage_cost(parts, kind), settings=settings)
+        cost=experiment_costs.stage_cost(parts, kind).plus(
+            experiment_costs.source_cost(parts, kind)), settings=settings,
+        source_games=dict.fromkeys(played, games) if games else {})
   return name
 
 

@@ -1,5 +1,6 @@
 """All stages and all roles in one process: the main job."""
 
+import functools
 import os
 import shlex
 import sys
@@ -8,31 +9,28 @@ from typing import Mapping, Optional, Sequence
 from rich.console import Console
 
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.evaluation import Evaluator, results, write_report
+from xtra_tf.evaluation import write_report
 from xtra_tf.experiments import (
   configuration,
   data_columns,
   data_handshake,
   doctor,
+  final_evaluations,
   inheritance,
   offline_server,
   roles,
   stages,
 )
-from xtra_tf.experiments.experiment_settings import JUDGED
 from xtra_tf.experiments.settings import MAIN_STAGES
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.replay import SharedServer, connect
 from xtra_tf.runs import (
   RunDirectory,
   RunLock,
-  StageProgress,
   check_free_space,
   compare_settings,
   write_bytes,
 )
-from xtra_tf.runs.run_directory import WITHOUT_TASK
-from xtra_tf.variables import resolve_checkpoint, restore_world_model
 
 # Checkpoints, logs and the report of the smallest run; larger ones say more.
 _MINIMUM_FREE_BYTES = 500 * 2**20
@@ -61,8 +59,9 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     offline_timeout: seconds that this server may be gone.
     from_runs: runs whose finished stages are used instead of making them, as
       of `inheritance.parse`.
-    evaluate: play the evaluation games of the chosen stages; False for stages
-      that are made for other runs.
+    evaluate: play the chosen stages' evaluation games on the target; False for
+      stages that are made for other runs. Whether source tasks are played is
+      up to `SourceEvaluationSettings`.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -108,9 +107,11 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
         write_bytes(os.path.join(directory.config, 'requirements.lock'),
                     file.read())
     try:
-      stages.run_stages(run, chosen)
+      stages.run_stages(run, chosen, functools.partial(
+          final_evaluations.on_sources, run))
+      final_evaluations.take_over(run)
       if evaluate:
-        evaluate_all(run, chosen)
+        final_evaluations.on_target(run, chosen)
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise
@@ -215,45 +216,3 @@ def check_task_data(parts: roles.RunParts,
       Console().print(f'Allowed for the data of {name}: {text}.',
                       soft_wrap=True, highlight=False, markup=False)
     log.verify()
-
-
-def evaluate_all(run: StageRun, chosen: Sequence[str] = MAIN_STAGES) -> None:
-  """Evaluates student (zero-shot), finetuned model and control on the target.
-
-  And the policy of behaviour cloning, which plays without search.
-
-  Results that are there already are not made again.
-
-  Args:
-    run: whose stages are done.
-    chosen: the stages whose models are evaluated; data and teachers have none
-      for the target.
-  """
-  parts = run.parts
-  target = parts.target
-  # There may be others, of earlier saves or more games, by launchers.evaluate.
-  evaluated = {(record.stage, record.task, record.step, len(record.seeds))
-               for record in results.read(run.directory.results)}
-  for name in JUDGED:
-    if name not in chosen:
-      continue
-    stage = run.directory.stage(
-        name, None if name in WITHOUT_TASK else target.name)
-    if (name, target.name, resolve_checkpoint(stage.path).step,
-        parts.evaluation.episodes) in evaluated:
-      continue
-    model = roles.build_model(
-        parts, parts.seed,
-        roles.describe_model(parts, name, roles.stage_tasks(parts, name)))
-    restored = restore_world_model(model, stage.path)
-    evaluator = Evaluator(target, model, roles.acting_planner(parts, name),
-                          parts.evaluation)
-    with StageProgress(f'Evaluation: {name}',
-                       total=parts.evaluation.episodes,
-                       unit='episodes') as progress:
-      result = evaluator.run(progress=progress.update)
-    results.append(run.directory.results, result.record(
-        run=run.directory.run_id, stage=name, task=target.name,
-        step=restored.step, env_steps=restored.env_steps,
-        profile=parts.description['profile'], codec=target.codec),
-                   result.recording)

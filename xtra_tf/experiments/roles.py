@@ -16,7 +16,10 @@ from tf_agents.specs import tensor_spec
 from tf_agents.trajectories import time_step as ts
 
 from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.evaluation.protocol import EvaluationSettings
+from xtra_tf.evaluation.protocol import (
+  EvaluationSettings,
+  SourceEvaluationSettings,
+)
 from xtra_tf.experiments import (
   action_heads,
   configuration,
@@ -78,6 +81,7 @@ class RunParts:
   allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
   transfer: TransferSettings = TransferSettings()
   data_share: float = 1.  # of each source task's steps
+  source_evaluation: SourceEvaluationSettings = SourceEvaluationSettings()
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -120,7 +124,9 @@ def resolve_parts(seed: int) -> RunParts:
       description=description, seed=seed,
       allowed_differences=tasks.allowed_differences,
       transfer=configuration.resolve(configuration.TransferSettings),
-      data_share=tasks.data_share)
+      data_share=tasks.data_share,
+      source_evaluation=configuration.resolve(
+          configuration.SourceEvaluationSettings))
 
 
 @functools.lru_cache(maxsize=None)

@@ -101,12 +101,18 @@ def _directories(run: StageRun, name: str) -> List[StageDirectory]:
           if name != 'data' or task.name not in run.task_data]
 
 
-def run_stages(run: StageRun, chosen: Sequence[str]) -> None:
+def _nothing(name: str) -> None:
+  del name
+
+
+def run_stages(run: StageRun, chosen: Sequence[str],
+               after_stage: Callable[[str], None] = _nothing) -> None:
   """Runs the chosen stages in their order; what is done is left as it is.
 
   Args:
     run: the run.
     chosen: names of stages.
+    after_stage: called with the name of each chosen stage once it is done.
   """
   for name in STAGES:
     if name not in chosen:
@@ -116,6 +122,7 @@ def run_stages(run: StageRun, chosen: Sequence[str]) -> None:
         _PER_SOURCE[name](run, task)
     else:
       _ONCE_A_RUN[name](run)
+    after_stage(name)
 
 
 def data_folder(run: StageRun, task: TaskSpec) -> str:

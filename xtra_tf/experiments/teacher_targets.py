@@ -165,7 +165,7 @@ def store(parts: RunParts, teacher: StageDirectory, task: TaskSpec,
     log: the data.
 
   Returns:
-    Facts about the pass, for the stage's marker.
+    Facts about the pass and the data, for the stage's marker.
   """
   expected = identity(parts, teacher, log)
   folder = teacher.folder(_FOLDER)
@@ -192,6 +192,9 @@ def store(parts: RunParts, teacher: StageDirectory, task: TaskSpec,
                      unit='rows', start=done.num_rows) as progress:
     summary = teacher_pass.run(log, writer, progress.update, done)
   writer.close()
+  returns = log.returns()
   return {'teacher_rows': summary.rows,
           'teacher_agreement': summary.agreement,
-          'teacher_root_value': summary.mean_root_value}
+          'teacher_root_value': summary.mean_root_value,
+          'data_games': len(returns),
+          'data_mean_return': float(returns.mean()) if len(returns) else None}

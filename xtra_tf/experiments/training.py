@@ -200,7 +200,7 @@ class _Session:
             evaluate=training_evaluation.make(
                 self._parts, plan.stage, plan.directory, plan.tasks[0],
                 self._models.online, self._models.need('acting'))
-            if settings.evaluation_interval else None))
+            if settings.evaluation_interval else None, taught=plan.taught))
     self._publish(int(self._train_step.numpy()))
     try:
       trainer.run()

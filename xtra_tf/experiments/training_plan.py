@@ -48,3 +48,9 @@ class TrainingPlan:
     """A seed of this stage's own, the same in every session of the run."""
     text = f'{run_seed}/{self.stage}/{self.tasks[0].name}'
     return zlib.crc32(text.encode()) % 2**31
+
+  @property
+  def taught(self) -> Tuple[str, ...]:
+    """Tasks whose policy targets are a teacher's: not those searched here."""
+    taught = {'stored': self.tasks, 'finetuning': self.tasks[1:]}
+    return tuple(task.name for task in taught.get(self.targets, ()))

@@ -29,7 +29,7 @@ from xtra_tf.learners.train_step import (
   TaskPasses,
 )
 from xtra_tf.models.world_model import WorldModel
-from xtra_tf.numerics import schedules, segments
+from xtra_tf.numerics import policy_agreement, schedules, segments
 from xtra_tf.types import Targets, TrainingMetrics, Unroll
 
 
@@ -155,7 +155,7 @@ class WorldModelAgent(tf_agent.TFAgent):
           tf.logical_and(unroll.measuring[0], result.finite), step,
           segments.count_by_task(unroll.task, len(self._shares)) > 0.)
     self.train_step_counter.assign_add(1)
-    return self._loss_info(unroll, result, rate)
+    return self._loss_info(unroll, targets, result, rate)
 
   def _rows(self, unroll: Unroll, targets: Targets,
             step: tf.Tensor) -> _Rows:
@@ -175,7 +175,7 @@ class WorldModelAgent(tf_agent.TFAgent):
     return _Rows(views, action, targets, weight)
 
   def _losses(self, rows: _Rows) -> Tuple[tf.Tensor, Any]:
-    """A forward pass: weighted losses, then parts and value error, by row."""
+    """A forward pass: weighted losses; parts, value error, root policy."""
     predicted = unroll_loss.unroll_model(
         self.world_model, rows.views, rows.action, self._settings)
     parts = unroll_loss.loss_parts(
@@ -183,7 +183,7 @@ class WorldModelAgent(tf_agent.TFAgent):
         self._settings.value_scaling)
     weighted = rows.weight * unroll_loss.weighted_sum(parts, self._settings)
     error = tf.abs(predicted.outputs[0].value - rows.targets.value[:, 0])
-    return weighted, (parts, error)
+    return weighted, (parts, error, predicted.outputs[0].policy_logits)
 
   def _passes(self, rows: _Rows) -> Optional[TaskPasses]:
     """The tasks' own passes, if measured steps are made of them."""
@@ -206,14 +206,18 @@ class WorldModelAgent(tf_agent.TFAgent):
         step, settings.learning_rate, settings.warmup_steps,
         settings.decay_rate, settings.decay_steps)
 
-  def _loss_info(self, unroll: Unroll, result: StepResult,
+  def _loss_info(self, unroll: Unroll, targets: Targets, result: StepResult,
                  rate: tf.Tensor) -> tf_agent.LossInfo:
-    parts, priority = result.extra
+    parts, priority, logits = result.extra
+    agreement = policy_agreement.policy_agreement(
+        logits, unroll.legal_actions,
+        targets.policy[:, 0] * targets.policy_mask[:, :1])
     return tf_agent.LossInfo(result.loss, TrainingMetrics(
         parts=parts, task=unroll.task, priority=priority,
         task_loss=result.losses, gradient_norm=result.gradient_norm,
         learning_rate=rate, cosine=result.cosine,
-        task_gradient_norm=result.task_gradient_norm, finite=result.finite))
+        task_gradient_norm=result.task_gradient_norm, finite=result.finite,
+        agreement=agreement.agrees, divergence=agreement.divergence))
 
   def _check_shapes(self, unroll: Unroll) -> None:
     """Shapes are static, so that a mistake shows when the step is traced."""

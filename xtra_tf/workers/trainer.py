@@ -88,11 +88,14 @@ class TrainerHooks:
       then the collector goes on, for a batch would be waited for in vain.
     scalars: what a row of metrics holds besides.
     evaluate: (step, env_steps) -> scalars to log, at evaluation points.
+    taught: tasks whose policy targets are a teacher's; how far the model
+      agrees with it is logged.
   """
   after_update: Callable[[int], None] = _nothing
   table_is_ready: Callable[[], bool] = lambda: True
   scalars: Callable[[], Dict[str, float]] = dict
   evaluate: Optional[Callable[[int, int], Dict[str, float]]] = None
+  taught: Sequence[str] = ()
 
 
 class Trainer:
@@ -247,7 +250,7 @@ class Trainer:
     if not self._pending:
       return
     seconds = max(time.monotonic() - self._pending_since, 1e-9)
-    row = training_scalars(self._pending, self._tasks)
+    row = training_scalars(self._pending, self._tasks, self._hooks.taught)
     row['speed/updates_per_second'] = len(self._pending) / seconds
     if self._collector is not None:
       row.update({f'search/{name}': mean for name, mean in
@@ -276,17 +279,19 @@ class Trainer:
         f'{good}. A smaller learning rate is the usual remedy.')
 
 
-def training_scalars(updates: Sequence[Any],
-                     tasks: Sequence[str]) -> Dict[str, float]:
+def training_scalars(updates: Sequence[Any], tasks: Sequence[str],
+                     taught: Sequence[str] = ()) -> Dict[str, float]:
   """Means over some updates, under the tags of the metrics files.
 
   Args:
     updates: LossInfo tuples of NumPy arrays, extra = TrainingMetrics.
     tasks: task names in index order.
+    taught: those of them whose policy targets are a teacher's.
 
   Returns:
     {tag: mean}; cosines and task gradient norms only if measured, a task's loss
-    only if it had rows.
+    only if it had rows, agreement with a teacher over all rows of its task that
+    it has searched.
   """
   extras = [update.extra for update in updates]
   scalars = {
@@ -315,4 +320,11 @@ def training_scalars(updates: Sequence[Any],
              if np.isfinite(e.task_gradient_norm[index])]
     if norms:
       scalars[f'transfer/gradient_norm/{task}'] = np.mean(norms)
+  for task in taught:
+    index = list(tasks).index(task)
+    for tag, name in (('agreement', 'agreement'), ('teacher_kl', 'divergence')):
+      rows = np.concatenate([getattr(e, name)[e.task == index] for e in extras])
+      rows = rows[~np.isnan(rows)]
+      if rows.size:
+        scalars[f'transfer/{tag}/{task}'] = np.mean(rows)
   return {tag: float(value) for tag, value in scalars.items()}
