@@ -84,6 +84,10 @@ class MethodsTest(_InAFolder):
     for bindings, message in (
         ((f"{name}.parts = ('representation', 'reward')",),
          "TaskWeightSettings.parts names 'reward'.*representation"),
+        ((f"{name}.parts = ('dynamics',)",
+          'xtra_tf.experiments.TransferSettings.frozen = '
+          "('representation', 'dynamics')"),
+         'parts are dynamics, all of them frozen.*part that is trained'),
         ((f"{name}.clock = 'env_steps'", f'{name}.window = 1',
           f'{name}.period = 10'), '1 and 10 environment steps'),
         (("xtra_tf.experiments.ReplaySettings.offline_composition = 'random'",),

@@ -103,6 +103,22 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
              server.client().sample('b', 100)}
     self.assertEqual(set(before.values()) | set(after.values()), {1.})
 
+  def test_rows_by_weight(self):
+    server = serve()
+    self.addCleanup(server.stop)
+    tables = self.tables(server)
+    fill(tables.writer('a', lambda: 1.))
+    weights = tf.Variable([1., 0.5])
+    batches = iter(tables.dataset(
+        Composition((3, 4), weighted=(1,)), Extras(
+            np.ones([2, 2], bool), tf.Variable([0, 0], dtype=tf.int64),
+            weights), 0))
+    for _ in range(5):
+      unroll, info = next(batches)
+      self.assertAllEqual(unroll.task, [0] * 3 + [1] * 4)
+      self.assertAllEqual(info.task, unroll.task)
+      self.assertAllClose(unroll.offline_factor, [1.] * 3 + [0.5] * 4)
+
   def test_all_shared(self):
     server = serve()
     self.addCleanup(server.stop)

@@ -110,8 +110,9 @@ def resolve_parts(seed: int) -> RunParts:
                  'profile': profiles.recorded_name()}
   stages = {name: stage_parts.resolve(name, target.stack, model.support)
             for name in STAGES}
-  task_weights = weighting.resolve(stages['finetune'].stage,
-                                   stages['finetune'].replay)
+  transfer = configuration.resolve(configuration.TransferSettings)
+  task_weights = weighting.resolve(
+      stages['finetune'].stage, stages['finetune'].replay, transfer)
   action_heads.check({name: parts.stage for name, parts in stages.items()},
                      target, specs[1:])
   _try_to_build(json.dumps(description['config'], sort_keys=True))
@@ -123,7 +124,7 @@ def resolve_parts(seed: int) -> RunParts:
       planner=configuration.resolve(configuration.MctsPlanner),
       description=description, seed=seed,
       allowed_differences=tasks.allowed_differences,
-      transfer=configuration.resolve(configuration.TransferSettings),
+      transfer=transfer,
       data_share=tasks.data_share,
       source_evaluation=configuration.resolve(
           configuration.SourceEvaluationSettings))

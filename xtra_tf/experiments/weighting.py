@@ -3,17 +3,18 @@
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments import configuration
 from xtra_tf.experiments.settings import ReplaySettings, StageSettings
-from xtra_tf.experiments.transfer_settings import MODEL_PARTS
+from xtra_tf.experiments.transfer_settings import MODEL_PARTS, TransferSettings
 from xtra_tf.learners import TaskWeightSettings
 
 
-def resolve(stage: StageSettings, replay: ReplaySettings
-            ) -> TaskWeightSettings:
+def resolve(stage: StageSettings, replay: ReplaySettings,
+            transfer: TransferSettings) -> TaskWeightSettings:
   """Reads the settings out of gin; their clock is then of gradient steps.
 
   Args:
     stage: of finetuning.
     replay: of finetuning.
+    transfer: what of the network is trained.
 
   Raises:
     UsageError: settings that cannot be, or that do not fit the stage's.
@@ -23,6 +24,11 @@ def resolve(stage: StageSettings, replay: ReplaySettings
     if part not in MODEL_PARTS:
       raise UsageError(f'TaskWeightSettings.parts names {part!r}. '
                        f'{near_names(str(part), MODEL_PARTS)}')
+  if settings.parts and set(settings.parts) <= set(transfer.frozen):
+    raise UsageError(
+        f'TaskWeightSettings.parts are {", ".join(settings.parts)}, all of '
+        'them frozen (TransferSettings.frozen), so that there is no gradient '
+        'to compare. Expected at least one part that is trained.')
   if replay.offline_composition == 'random':
     _check_random(settings)
   return settings.in_gradient_steps(

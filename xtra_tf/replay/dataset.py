@@ -60,11 +60,13 @@ def make_dataset(
     if not quota:
       continue
     check_table(reverb.Client(addresses[index]), table, window)
-    rows = 1 if index in composition.weighted else quota
-    part = _table_batches(addresses[index], table, index, rows, window,
-                          in_flight=quota)
+    part = _table_batches(addresses[index], table, index, quota, window)
+    # Of whole sub-batches: a guard costs as much for a row.
+    part = guard(table, part) if guard else part
+    if index in composition.weighted:
+      part = part.unbatch().batch(1, drop_remainder=True)
     (drawn if index in composition.mixed + composition.weighted
-     else own).append(guard(table, part) if guard else part)
+     else own).append(part)
   if composition.weighted:
     batches = _weighted_batches(own, drawn, window, extras, composition,
                                 first_batch)
@@ -79,13 +81,13 @@ def make_dataset(
 
 
 def _table_batches(address: str, table: str, index: int, quota: int,
-                   window: WindowSpec, in_flight: int) -> tf.data.Dataset:
+                   window: WindowSpec) -> tf.data.Dataset:
   """Sub-batches of one table, as SampledWindows."""
   signature = window.signature()
   samples = reverb.TrajectoryDataset(
       address, table, dtypes={k: s.dtype for k, s in signature.items()},
       shapes={k: s.shape for k, s in signature.items()},
-      max_in_flight_samples_per_worker=min(in_flight, _MAX_IN_FLIGHT),
+      max_in_flight_samples_per_worker=min(quota, _MAX_IN_FLIGHT),
       num_workers_per_iterator=1)
 
   def named(sample: reverb.ReplaySample) -> SampledWindows:
