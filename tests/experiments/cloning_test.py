@@ -14,7 +14,7 @@ from xtra_tf.experiments import (
   checkpoint_evaluation,
   configuration,
   data_collection,
-  local_run,
+  final_evaluations,
   offline_server,
   roles,
   stage_settings,
@@ -102,7 +102,7 @@ class StageTest(tf.test.TestCase):
 
   def test_it_plays_the_target_without_search(self):
     with mock.patch.object(MctsPlanner, 'bind', side_effect=AssertionError):
-      local_run.evaluate_all(self.run_of_all, ('cloning',))
+      final_evaluations.on_target(self.run_of_all, ('cloning',))
     record, = results.read(self.directory.results)
     self.assertEqual(
         (record.stage, record.task, record.step, len(record.returns)),

@@ -81,7 +81,7 @@ class UpdatesTest(_Test):
 
   @parameterized.parameters('joint', 'by_task')
   def test_nothing_of_the_part_moves(self, measurement):
-    parts = _parts('xtra_tf.learners.TaskWeightSettings.measurement = '
+    parts = _parts('xtra_tf.learners.TaskWeightSettings.passes = '
                    f'{measurement!r}')
     agent = _agent(parts)
     model = agent.world_model
