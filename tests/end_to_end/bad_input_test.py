@@ -121,7 +121,7 @@ class BadInputTest(parameterized.TestCase):
       ('xtra_tf.learners.LearnerSetting.stack = 1', 'LearnerSetting',
        'LearnerSettings.stack'),
       ('teachr/xtra_tf.experiments.StageSettings.updates = 3',
-       'of the stage teachr', 'Did you mean teacher?'),
+       'of the scope teachr', 'Did you mean teacher?'),
       ('TARGET_TASK = Alien', "'Alien'", 'in quotes'),
       ('BATCH_SIZE = "x"', "batch_size is 'x'", 'whole number'),
       ('ENV_STEPS = -3', 'env_steps is -3', 'at least 0'),

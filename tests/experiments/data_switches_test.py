@@ -133,7 +133,8 @@ class WiringTest(parameterized.TestCase, tf.test.TestCase):
     self.assertIsInstance(tables, ReverbTables)
 
   def test_official_composition(self):
-    parts = self._parts(f'{_REPLAY}offline_composition = "random"')
+    parts = self._parts(f'{_REPLAY}offline_composition = "random"',
+                        "xtra_tf.learners.TaskWeightSettings.use = 'loss'")
     for stage, rows, mixed in (('finetune', (8, 2, 2, 2), (1, 2, 3)),
                                ('student', (2, 2, 2), (0, 1, 2))):
       online = stage == 'finetune'
