@@ -38,8 +38,8 @@ def make_dataset(
     composition: rows of each; a table with 0 is not sampled.
     window: the items.
     extras: what else a batch is told.
-    first_batch: number of the first batch, by which tables are drawn: the
-      gradient step with which a run goes on.
+    first_batch: number of the first batch, by which rows are divided among
+      weighted tables: the gradient step with which a run goes on.
     prefetch: batches drawn ahead.
     guard: given a table's name and its sub-batches, what is used instead.
 
@@ -64,7 +64,7 @@ def make_dataset(
     # Of whole sub-batches: a guard costs as much for a row.
     part = guard(table, part) if guard else part
     if index in composition.weighted:
-      part = part.unbatch().batch(1, drop_remainder=True)
+      part = part.unbatch()
     (drawn if index in composition.mixed + composition.weighted
      else own).append(part)
   if composition.weighted:
@@ -104,7 +104,10 @@ def _mixed_batches(parts: Sequence[tf.data.Dataset],
       lambda number: number % len(parts))
   chosen = tf.data.Dataset.choose_from_datasets(
       list(parts), choices, stop_on_empty_dataset=False)
-  return chosen.batch(len(parts), drop_remainder=True).map(_flattened)
+  return chosen.batch(len(parts), drop_remainder=True).map(
+      lambda sample: tf.nest.map_structure(
+          lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]),
+          sample))
 
 
 def _weighted_batches(own: Sequence[tf.data.Dataset],
@@ -118,7 +121,7 @@ def _weighted_batches(own: Sequence[tf.data.Dataset],
 
   Args:
     own: sub-batches of the tables with rows of their own.
-    rows: of each of the others, single rows.
+    rows: of each of the others, row by row.
     window: the items.
     extras: has the weights.
     composition: decides.
@@ -137,8 +140,8 @@ def _weighted_batches(own: Sequence[tf.data.Dataset],
     table, weighting = divide(batch, extras, composition)
     shared = tf.map_fn(fetch, table[begin:], parallel_iterations=1,
                        fn_output_signature=rows[0].element_spec)
-    return as_batch(_joined([*samples, _flattened(shared)]), window, extras,
-                    composition, weighting)
+    return as_batch(_joined([*samples, shared]), window, extras, composition,
+                    weighting)
 
   numbers = tf.data.Dataset.counter(start=first_batch)
   return tf.data.Dataset.zip((numbers, *own)).map(make)
@@ -147,9 +150,3 @@ def _weighted_batches(own: Sequence[tf.data.Dataset],
 def _joined(samples: Sequence[SampledWindows]) -> SampledWindows:
   """Sub-batches one behind the other."""
   return tf.nest.map_structure(lambda *x: tf.concat(x, 0), *samples)
-
-
-def _flattened(sample: SampledWindows) -> SampledWindows:
-  """[n, rows, ...] to [n * rows, ...]."""
-  return tf.nest.map_structure(
-      lambda x: tf.reshape(x, [x.shape[0] * x.shape[1], *x.shape[2:]]), sample)
