@@ -137,6 +137,21 @@ class TrainingScalarsTest(tf.test.TestCase):
     self.assertFalse([tag for tag in found if 'first' in tag
                       and tag.startswith('transfer/')])
 
+  def test_losses_are_of_the_batches_that_a_task_is_in(self):
+    nan = float('nan')
+    updates = [
+        _update([0, 1, 1], [nan] * 3, [nan] * 3),
+        _update([0, 0, 0], [nan] * 3, [nan] * 3)]
+    losses = ([1., 4., 0.], [3., 0., 0.])  # 0 where there was no row
+    updates = [update._replace(extra=update.extra._replace(
+        task_loss=np.array(loss))) for update, loss in zip(updates, losses)]
+    found = training_scalars(updates, ['target', 'first', 'second'])
+    self.assertEqual(found['loss/target/total'], 2.)
+    self.assertEqual(found['loss/first/total'], 4.)
+    self.assertNotIn('loss/second/total', found)
+    self.assertEqual([found[f'replay/{task}/rows'] for task in
+                      ('target', 'first', 'second')], [2., 1., 0.])
+
 
 if __name__ == '__main__':
   tf.test.main()
