@@ -18,7 +18,7 @@ from xtra_tf.testing import training_batches
 from xtra_tf.workers import StepLearner
 
 _STAGES = (('data', ()), ('teacher', ()), ('student', ()), ('scratch', ()),
-           ('finetune', ()),
+           ('cloning', ()), ('finetune', ()),
            ('finetune', ("TaskWeightSettings.passes = 'by_task'",)))
 _HOST_OPS = {'EagerPyFunc', 'PyFunc', 'PyFuncStateless', 'Print', 'PrintV2',
              'Unique', 'UniqueV2', 'Where', 'NumericalGradient'}
@@ -37,12 +37,14 @@ def _stage(name, bindings):
        'xtra_tf.learners.LearnerSettings.target_update_period = 2',
        *(f'xtra_tf.learners.{b}' for b in bindings)])
   parts = roles.resolve_parts(seed=0)
-  with_sources = name in ('student', 'finetune')
-  tasks = {'student': parts.sources, 'finetune': (parts.target, *parts.sources),
+  with_sources = name in ('student', 'cloning', 'finetune')
+  tasks = {'student': parts.sources, 'cloning': parts.sources,
+           'finetune': (parts.target, *parts.sources),
            'scratch': (parts.target,)}.get(name, parts.sources[:1])
   rows = (roles.batch_rows(parts, name, with_target=name == 'finetune')
           if with_sources else (parts.stages[name].stage.batch_size,))
-  kind = {'student': 'stored', 'finetune': 'finetuning'}.get(name, 'reanalyzed')
+  kind = {'student': 'stored', 'cloning': 'actions',
+          'finetune': 'finetuning'}.get(name, 'reanalyzed')
   plan = TrainingPlan(
       stage=name, title=name, directory=None, tasks=tasks, rows=rows,
       targets=kind, logs={}, online=name in ('data', 'scratch', 'finetune'),
@@ -93,7 +95,8 @@ class CompiledStepsTest(parameterized.TestCase, tf.test.TestCase):
     # Nested functions are looked into: the search is a loop, and so are the
     # backward passes of a measured step.
     self.assertContainsSubset({'Conv2DBackpropFilter'}, ops)
-    self.assertEqual(bool(ops & {'While', 'StatelessWhile'}), name != 'student')
+    self.assertEqual(bool(ops & {'While', 'StatelessWhile'}),
+                     name not in ('student', 'cloning'))
     for tensor in tf.nest.flatten(concrete.structured_outputs):
       self.assertTrue(tensor.shape.is_fully_defined(), tensor)
     hlo = step.experimental_get_compiler_ir(batch())(stage='hlo')
