@@ -117,9 +117,10 @@ class ThreeStagesTest(unittest.TestCase):
       self.assertLessEqual({
           'loss/value', 'loss/value_prefix', 'loss/policy', 'loss/consistency',
           'optim/gradient_norm', 'optim/learning_rate', 'replay/priority_mean',
-          'speed/updates_per_second'}, tags, stage)
+          'speed/updates_per_second', 'speed/waiting_for_data'}, tags, stage)
       for row in rows:
         self.assertNotIn(None, row.values(), f'{stage} {row}')
+        self.assertBetween(row.get('speed/waiting_for_data', 0.), 0., 1.)
       if stage in ('data', 'finetune', 'scratch'):
         self.assertIn(f'collect/{task}/return_raw', tags)
 

@@ -40,6 +40,7 @@ def _losses(random: np.random.Generator, progress: float,
   row['optim/learning_rate'] = 0.2 * min(1., 8 * progress)
   row['replay/priority_mean'] = 0.3 * np.exp(-progress) + random.gamma(2., .02)
   row['speed/updates_per_second'] = 5.2 + 0.3 * random.normal()
+  row['speed/waiting_for_data'] = 0.02 * random.random()
   return row
 
 

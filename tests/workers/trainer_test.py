@@ -36,6 +36,9 @@ class CountingLearner:
   def save(self):
     self._events.append('save')
 
+  def take_waited(self):
+    return 0.
+
 
 class CountingCollector:
   """Counts environment steps, two at a time."""

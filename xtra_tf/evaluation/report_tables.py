@@ -11,7 +11,10 @@ from xtra_tf.evaluation.comparison import (
 )
 from xtra_tf.evaluation.formatting import MISSING, Table
 from xtra_tf.evaluation.run_files import RunFiles
-from xtra_tf.evaluation.training_figures import updates_per_second
+from xtra_tf.evaluation.training_figures import (
+  updates_per_second,
+  waiting_for_data,
+)
 
 NAMES = {
     'finetune': 'XTRA, finetuned', 'scratch': 'EfficientZero from scratch',
@@ -185,23 +188,26 @@ def stages(run: RunFiles) -> Table:
   """Every stage: state, time, counters, pace."""
   rows = []
   for stage in run.stages.values():
+    waiting = waiting_for_data(stage)
     rows.append([
         stage.name, stage.state, formatting.number(stage.sessions),
         formatting.duration(stage.seconds) if stage.seconds else MISSING,
         formatting.number(stage.updates),
         formatting.number(stage.env_steps or None),
-        formatting.number(updates_per_second(stage))])
+        formatting.number(updates_per_second(stage)),
+        MISSING if waiting is None else formatting.percent(waiting, 1.)])
   for kind in METHODS:
     record = run.final_result(kind)
     if record is not None and record.seconds:
       rows.append([f'final evaluation of {kind}', 'done', '',
                    formatting.duration(record.seconds), '',
-                   formatting.number(sum(record.lengths)), ''])
+                   formatting.number(sum(record.lengths)), '', ''])
   total = run.seconds
-  rows.append(['all', '', '', formatting.duration(total), '', '', ''])
+  rows.append(['all', '', '', formatting.duration(total), '', '', '', ''])
   return Table('stages', (
       'Stage', 'State', 'Sessions', 'Wall clock', 'Gradient steps',
-      'Environment steps', 'Median gradient steps per second'), rows, 2)
+      'Environment steps', 'Median gradient steps per second',
+      'Learner waits for data'), rows, 2)
 
 
 def teachers(run: RunFiles) -> Table:

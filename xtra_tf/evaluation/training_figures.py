@@ -220,5 +220,14 @@ def _stage_color(run: RunFiles, stage: StageFiles) -> str:
 
 def updates_per_second(stage: StageFiles) -> Optional[float]:
   """Median pace of the gradient steps, None where it was not recorded."""
-  values = stage.series('speed/updates_per_second')[1]
+  return _median(stage, 'speed/updates_per_second')
+
+
+def waiting_for_data(stage: StageFiles) -> Optional[float]:
+  """Median share of the learner's time, 0..1, in which it had no batch."""
+  return _median(stage, 'speed/waiting_for_data')
+
+
+def _median(stage: StageFiles, tag: str) -> Optional[float]:
+  values = stage.series(tag)[1]
   return float(np.median(values)) if len(values) else None

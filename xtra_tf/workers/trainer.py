@@ -22,23 +22,38 @@ class StepLearner(tf_agents_learner.Learner):
 
   The original traces a step twice, once for the shape of its result and once
   as the body of a loop. A search and an unroll are large to trace, and in
-  lock-step with the actor no loop is needed, so a step is traced once here.
+  lock-step with the actor no loop is needed, so a step is traced once here. The
+  batch is drawn outside of it, where it is seen how long that takes.
   """
+
+  def __init__(self, *args: Any, **kwargs: Any):
+    """Initializes the learner; the arguments are the original's."""
+    super().__init__(*args, **kwargs)
+    self._waited = 0.
 
   def run(self, iterations: int = 1, iterator: Any = None,
           parallel_iterations: int = 1) -> Any:
     """Makes `iterations` gradient steps; returns the last one's LossInfo."""
     del parallel_iterations
+    batches = iterator or self._experience_iterator
     with self.strategy.scope():
       for _ in range(iterations):
-        loss_info = self._one_step(iterator or self._experience_iterator)
+        begun = time.perf_counter()
+        sample = next(batches)
+        self._waited += time.perf_counter() - begun
+        loss_info = self._one_step(sample)
     for trigger in self.triggers:
       trigger(self.train_step_numpy)
     return loss_info
 
+  def take_waited(self) -> float:
+    """Seconds that steps have waited for their batches since the last call."""
+    waited, self._waited = self._waited, 0.
+    return waited
+
   @tf.function(autograph=False)
-  def _one_step(self, iterator: Any) -> Any:
-    return self.single_train_step(iterator)
+  def _one_step(self, sample: Any) -> Any:
+    return self.single_train_step(iter([sample]))
 
   def save(self) -> None:
     """Writes a checkpoint of agent and train step now."""
@@ -139,6 +154,7 @@ class Trainer:
     self._task_weights = task_weights
     self._pending: List[Any] = []
     self._pending_since = time.monotonic()
+    self._learning = 0.  # seconds of the pending updates, waiting included
 
   @property
   def step(self) -> int:
@@ -210,9 +226,11 @@ class Trainer:
 
   def _learn(self) -> None:
     """One gradient step and what is due after it."""
+    begun = time.perf_counter()
     loss_info = self._learner.run(1)
     step = self.step
     loss_info = tf.nest.map_structure(lambda t: t.numpy(), loss_info)
+    self._learning += time.perf_counter() - begun
     if not loss_info.extra.finite:
       self._stop_non_finite(step, loss_info)
     self._pending.append(loss_info)
@@ -252,6 +270,7 @@ class Trainer:
     seconds = max(time.monotonic() - self._pending_since, 1e-9)
     row = training_scalars(self._pending, self._tasks, self._hooks.taught)
     row['speed/updates_per_second'] = len(self._pending) / seconds
+    row['speed/waiting_for_data'] = self._learner.take_waited() / self._learning
     if self._collector is not None:
       row.update({f'search/{name}': mean for name, mean in
                   self._collector.take_search_means().items()})
@@ -263,6 +282,7 @@ class Trainer:
     self._metrics.write(self.step, self.env_steps, row)
     self._pending = []
     self._pending_since = time.monotonic()
+    self._learning = 0.
 
   def _stop_non_finite(self, step: int, loss_info: Any) -> None:
     parts = {name: float(np.mean(value)) for name, value in
