@@ -2,7 +2,9 @@
 
 8 environments of one game, full EfficientZero network, 50 simulations: a sample
 is one step of every environment (search, choice of actions, emulators, frame
-stack). Nothing is recorded on either side.
+stack). Nothing is recorded on either side. `acting/halves`: two groups of games
+take turns, one searched while the emulators of the other play, beside
+one search of all games.
 
 Examples:
   python -m benchmarks.acting
@@ -30,7 +32,7 @@ _SHARE_STEPS = 50  # over which the environments' share is taken
 
 
 def measure(effort: Effort) -> Iterator[Record]:
-  """A step beside LightZero's, and the environments' share of ours."""
+  """A step beside LightZero's, the environments' share of ours, halves."""
   task = tasks.get_task(TASK)
   case: Dict[str, Any] = {
       'task': TASK, 'rom': tasks.atari_rom(TASK), 'batch': NUM_ENVS,
@@ -50,6 +52,13 @@ def measure(effort: Effort) -> Iterator[Record]:
         'of a step is spent waiting for the emulators', goal=0.1, at_most=True,
         batch=NUM_ENVS, threads=effort.threads,
         versions={'ours': ours.versions})
+    with Party('xtra_acting', None, effort.threads) as halves:
+      for batch in effort.batches or (NUM_ENVS,):
+        sized = {**case, 'batch': batch}
+        ours.prepare(sized)
+        halves.prepare({**sized, 'groups': 2})
+        yield compare('acting/halves', halves, ours, 'at once', effort.pairs,
+                      effort.threads, batch=batch)
 
 
 if __name__ == '__main__':

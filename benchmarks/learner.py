@@ -9,6 +9,7 @@ nothing is timed. Records:
   learner/joint          a measured step of five tasks beside a plain one, in
                          the official form; .../run what it adds to a run
   learner/by_task        the same with a forward pass a task
+  learner/profile/...    which operations a plain step spends its time in
   learner/start/...      seconds until the first step has been made
 
 Examples:
@@ -19,7 +20,7 @@ Examples:
 import contextlib
 import os
 import tempfile
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 from absl import flags
 
@@ -44,6 +45,7 @@ _MEASURED_SHARE = 22 * 500 / 120_000
 _MOST_ADDED = 0.3  # to a run, by the official form
 _MOST_BY_TASK = 1.5  # plain steps
 _MOST_SECONDS = 60.  # until the first step
+_LISTED = 12  # operations of a profile
 
 
 def beside_torch(effort: Effort) -> Iterator[Record]:
@@ -87,6 +89,28 @@ def joint(effort: Effort) -> Iterator[Record]:
 def by_task(effort: Effort) -> Iterator[Record]:
   """The cheaper form, and a plain step."""
   return _measured('by_task', 1. / _MOST_BY_TASK, effort)
+
+
+def profile(effort: Effort) -> Iterator[Record]:
+  """The operations that take most of a plain step."""
+  for batch in effort.batches or (BATCH,):
+    with Party('xtra_profile', None, effort.threads) as ours:
+      found = ours.measure({'quotas': [batch]})['operations']
+      versions = {'ours': ours.versions}
+    total = sum(milliseconds for _, milliseconds, _ in found)
+    for name, milliseconds, calls in [*found[:_LISTED], _rest(found)]:
+      yield Record(
+          name=f'learner/profile/{name}', batch=batch, ours_ms=milliseconds,
+          value=100. * milliseconds / total, threads=effort.threads,
+          unit=f'% of the time of all operations, {calls:.0f} calls a step',
+          versions=versions, note='summed over threads')
+
+
+def _rest(found: Sequence[Tuple[str, float, float]]
+          ) -> Tuple[str, float, float]:
+  rest = found[_LISTED:]
+  return ('others', sum(milliseconds for _, milliseconds, _ in rest),
+          sum(calls for _, _, calls in rest))
 
 
 def _measured(form: str, goal: float, effort: Effort) -> Iterator[Record]:
@@ -137,7 +161,7 @@ def _check_same_work(ours: Party, peer: Party, path: str) -> None:
 
 _PARTS: Dict[str, Callable[[Effort], Iterator[Record]]] = {
     'step': beside_torch, 'bfloat16': bfloat16, 'joint': joint,
-    'by_task': by_task}
+    'by_task': by_task, 'profile': profile}
 
 
 def measure(effort: Effort) -> Iterator[Record]:
