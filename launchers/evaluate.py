@@ -6,16 +6,19 @@ Examples:
       --video=alien.mp4
   python -m launchers.evaluate --checkpoint=runs/demo/finetune/DemonAttack \
       --task=DemonAttack --episodes=8 --num_simulations=16 --output=quick.jsonl
+  python -m launchers.evaluate --policy=random --task=Alien \
+      --gin_file=protocols/mini.gin --output=random.jsonl
 
 The protocol is the official one: 32 whole games from the seeds 0 to 31, which
 no run's seed changes, at most 27 000 agent steps each, the action with most
 visits, no noise. The search is that of the checkpoint's run or profile; a
-policy of behaviour cloning plays without. The last line that it prints is the
-path of the results.
+policy of behaviour cloning plays without. --policy=random plays legal actions
+at random instead, in games of the same seeds and limits. The last line that it
+prints is the path of the results.
 """
 
 import sys
-from typing import Any
+from typing import Any, Dict, Optional
 
 from absl import flags
 
@@ -28,6 +31,8 @@ flags.adopt_module_key_flags(gin_flags)
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'Folder of a checkpoint or of a stage (its newest '
     'save), or one save, .../train/checkpoints/ckpt-<step>.')
+_POLICY = flags.DEFINE_enum(
+    'policy', 'checkpoint', ['checkpoint', 'random'], 'Who plays.')
 _TASK = flags.DEFINE_string('task', None, 'What is played, e.g. Alien.')
 _EPISODES = flags.DEFINE_integer(
     'episodes', None, 'Games, all played at once; 32 if not given.',
@@ -49,22 +54,25 @@ _VIDEO = flags.DEFINE_string(
 
 def main() -> int:
   """Evaluates, and says what was found."""
-  checkpoint = program.require('checkpoint', _CHECKPOINT.value,
-                               'runs/demo/student')
+  checkpoint = _checkpoint()
   task = program.require('task', _TASK.value, 'Alien')
   if not FLAGS.debug:
     program.hide_native_output()
   from xtra_tf.evaluation import results
-  from xtra_tf.experiments import checkpoint_evaluation
+  from xtra_tf.experiments import checkpoint_evaluation, random_evaluation
   from xtra_tf.runs import StageProgress
   if _VIDEO.value:
     from xtra_tf.evaluation import video
     video.check_video(_VIDEO.value)
-  evaluation = checkpoint_evaluation.prepare(
-      checkpoint, task, gin_files=FLAGS.gin_file,
-      gin_bindings=FLAGS.gin_bindings, episodes=_EPISODES.value,
-      num_simulations=_NUM_SIMULATIONS.value, codec=_CODEC.value,
-      root_dir=FLAGS.root_dir, output=_OUTPUT.value)
+  given: Dict[str, Any] = {
+      'gin_files': FLAGS.gin_file, 'gin_bindings': FLAGS.gin_bindings,
+      'episodes': _EPISODES.value, 'root_dir': FLAGS.root_dir,
+      'output': _OUTPUT.value}
+  evaluation: Any = (
+      random_evaluation.prepare(task, **given)
+      if checkpoint is None else checkpoint_evaluation.prepare(
+          checkpoint, task, num_simulations=_NUM_SIMULATIONS.value,
+          codec=_CODEC.value, **given))
   with StageProgress(f'Evaluation: {task}', unit='episodes',
                      total=evaluation.settings.episodes) as progress:
     result = evaluation.play(progress.update)
@@ -83,14 +91,35 @@ def main() -> int:
   return 0
 
 
+def _checkpoint() -> Optional[str]:
+  """Path of the checkpoint, None for random play.
+
+  Raises:
+    UsageError: it is missing, or random play was given what it has no use for.
+  """
+  if _POLICY.value == 'checkpoint':
+    return program.require('checkpoint', _CHECKPOINT.value, 'runs/demo/student')
+  for flag in (_CHECKPOINT, _NUM_SIMULATIONS, _CODEC):
+    if flag.value is not None:
+      from xtra_tf.errors import UsageError
+      raise UsageError(
+          f'--{flag.name} is {flag.value}, but --policy=random plays without '
+          'a checkpoint and sees nothing. Expected one of the two flags.')
+  return None
+
+
 def _show(evaluation: Any, result: Any) -> None:
   """Prints what was evaluated and the scores.
 
   Args:
-    evaluation: a CheckpointEvaluation.
+    evaluation: a CheckpointEvaluation or RandomEvaluation.
     result: of its games.
   """
   from xtra_tf.evaluation.summary import summarize
+  if _POLICY.value == 'random':
+    fact_table.show(f'{evaluation.task.name}: random play',
+                    summarize(evaluation.record(result)))
+    return
   rows = list(summarize(evaluation.record(result)))
   simulations = getattr(evaluation.planner, 'num_simulations', None)
   if simulations is not None:

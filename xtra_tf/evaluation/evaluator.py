@@ -12,7 +12,7 @@ from tf_agents.trajectories import time_step as ts
 from xtra_tf import environments
 from xtra_tf.evaluation.protocol import EvaluationSettings, search_sizes
 from xtra_tf.evaluation.results import Recording, ResultRecord
-from xtra_tf.policies import PlanningPolicy
+from xtra_tf.policies import PlanningPolicy, RandomPolicy
 from xtra_tf.tasks import TaskSpec
 
 # (games that have ended, live numbers as keywords) -> None
@@ -83,54 +83,27 @@ class _Means:
     return {name: total / self.count for name, total in self._sums.items()}
 
 
-class Evaluator:
-  """Evaluates a model again and again, e.g. while it is trained.
+class _Player:
+  """Plays evaluation games by a policy; see `Evaluator` for the batches."""
 
-  Games of one batch are played side by side. Where one ends its row leaves the
-  search: the batch shrinks to the next power of two, padded with copies of a
-  row that is still playing. Each size is traced once. The game itself rests.
-  A game does not depend on those beside it, unless its searches draw between
-  equal scores: these draws go by the row.
-  """
-
-  def __init__(self, task: TaskSpec, world_model: Any, planner: Any,
-               settings: EvaluationSettings, seed: int = 0):
-    """Initializes the evaluator; nothing is played or traced yet.
+  def __init__(self, task: TaskSpec, settings: EvaluationSettings,
+               build_policy: Callable[[ts.TimeStep, Any], Any]):
+    """Initializes the player; nothing is played or traced yet.
 
     Args:
       task: what is played.
-      world_model: a WorldModel; its weights are read at each run.
-      planner: a Planner.
       settings: the protocol.
-      seed: decides how the search breaks ties; games do not depend on it.
-
-    Raises:
-      IncompatibleDataError: the model does not know the task's actions.
+      build_policy: (time step spec, action spec) -> a TFPolicy that has
+        `restart()`.
     """
-    world_model.check_plays(task.name, task.legal_actions)
     self._task = task
-    self._world_model = world_model
     self._settings = settings
-    self._searches = _Searches(world_model, planner, task.stack, seed)
-
-  def of_task(self, task: TaskSpec) -> 'Evaluator':
-    """The same for another task; what is traced serves both.
-
-    Args:
-      task: of the same frames and action family.
-
-    Raises:
-      IncompatibleDataError: the model does not know the task's actions.
-    """
-    self._world_model.check_plays(task.name, task.legal_actions)
-    other = copy.copy(self)
-    other._task = task
-    return other
+    self._policies = _Policies(build_policy)
 
   def run(self, progress: Optional[ProgressFn] = None) -> EvaluationResult:
-    """Plays all games with the model's present weights.
+    """Plays all games with the policy's present weights.
 
-    Equal weights give equal results: the searches' seeds start anew.
+    Equal weights give equal results: the policy's seeds start anew.
 
     Args:
       progress: called after every step with the number of games that have
@@ -167,7 +140,7 @@ class Evaluator:
         first_index=first_index, restarts=False)
     try:
       time_step = environment.reset()
-      policy, act = self._searches.prepare(environment)
+      policy, act = self._policies.prepare(environment)
       games = [_Game(first_index + slot, int(seed)) for slot, seed in
                enumerate(environment.episode_seeds())]
       batch = _Batch(np.arange(count), search_sizes(count))
@@ -190,24 +163,65 @@ class Evaluator:
     return games
 
 
-class _Searches:
+class Evaluator(_Player):
+  """Evaluates a model again and again, e.g. while it is trained.
+
+  Games of one batch are played side by side. Where one ends its row leaves the
+  search: the batch shrinks to the next power of two, padded with copies of a
+  row that is still playing. Each size is traced once. The game itself rests.
+  A game does not depend on those beside it, unless its searches draw between
+  equal scores: these draws go by the row.
+  """
+
+  def __init__(self, task: TaskSpec, world_model: Any, planner: Any,
+               settings: EvaluationSettings, seed: int = 0):
+    """Initializes the evaluator; nothing is played or traced yet.
+
+    Args:
+      task: what is played.
+      world_model: a WorldModel; its weights are read at each run.
+      planner: a Planner.
+      settings: the protocol.
+      seed: decides how the search breaks ties; games do not depend on it.
+
+    Raises:
+      IncompatibleDataError: the model does not know the task's actions.
+    """
+    world_model.check_plays(task.name, task.legal_actions)
+    super().__init__(task, settings, lambda time_steps, actions: PlanningPolicy(
+        time_steps, actions, world_model, planner, task.stack, greedy=True,
+        seed=seed))
+    self._world_model = world_model
+
+  def of_task(self, task: TaskSpec) -> 'Evaluator':
+    """The same for another task; what is traced serves both.
+
+    Args:
+      task: of the same frames and action family.
+
+    Raises:
+      IncompatibleDataError: the model does not know the task's actions.
+    """
+    self._world_model.check_plays(task.name, task.legal_actions)
+    other = copy.copy(self)
+    other._task = task
+    return other
+
+
+class _Policies:
   """The policy, built when the first environment is there."""
 
-  def __init__(self, world_model: Any, planner: Any, stack: int, seed: int):
-    self._world_model = world_model
-    self._planner = planner
-    self._stack = stack
-    self._seed = seed
-    self._policy: Optional[PlanningPolicy] = None
+  def __init__(self, build: Callable[[ts.TimeStep, Any], Any]):
+    self._build = build
+    self._policy: Any = None
     self._act: Any = None
 
-  def prepare(self, environment: Any) -> Tuple[PlanningPolicy, Any]:
+  def prepare(self, environment: Any) -> Tuple[Any, Any]:
     """The policy, its random numbers anew, and its compiled action."""
     if self._policy is None:
-      self._policy = PlanningPolicy(
+      self._policy = self._build(
           tensor_spec.from_spec(environment.time_step_spec()),
-          tensor_spec.from_spec(environment.action_spec()), self._world_model,
-          self._planner, self._stack, greedy=True, seed=self._seed)
+          tensor_spec.from_spec(environment.action_spec()))
       self._act = tf.function(self._policy.action, autograph=False)
     self._policy.restart()
     return self._policy, self._act
@@ -288,3 +302,26 @@ def evaluate(task: TaskSpec, world_model: Any, planner: Any,
   evaluator = Evaluator(task, world_model, planner,
                         settings or EvaluationSettings(), seed)
   return evaluator.run(progress)
+
+
+def play_at_random(task: TaskSpec, settings: EvaluationSettings, *,
+                   seed: int = 0, progress: Optional[ProgressFn] = None
+                   ) -> EvaluationResult:
+  """Plays legal actions uniformly at random, by the protocol of evaluations.
+
+  What a model is compared with where its games are shorter than those that
+  published scores are of.
+
+  Args:
+    task: what is played.
+    settings: the protocol.
+    seed: of the actions.
+    progress: see `Evaluator.run`.
+
+  Returns:
+    The scores; nothing was searched, so there are no statistics.
+  """
+  player = _Player(task, settings,
+                   lambda time_steps, actions: RandomPolicy(
+                       time_steps, actions, seed=seed))
+  return player.run(progress)._replace(statistics={}, searches=0)

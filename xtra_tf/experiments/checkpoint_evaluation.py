@@ -109,7 +109,7 @@ def prepare(checkpoint: str, task: str, *, gin_files: Sequence[str] = (),
   if root_dir and output:
     raise UsageError(f'--root_dir is {root_dir} and --output is {output}. '
                      'Expected one of them, or none.')
-  settings = _protocol(gin_files, with_task_macros(task, gin_bindings),
+  settings = protocol(gin_files, with_task_macros(task, gin_bindings),
                        episodes)
   player = prepare_player(
       checkpoint, task, gin_files=gin_files, gin_bindings=gin_bindings,
@@ -229,9 +229,18 @@ def _restored(info: CheckpointInfo, checkpoint: str,
   return model
 
 
-def _protocol(gin_files: Sequence[str], gin_bindings: Sequence[str],
+def protocol(gin_files: Sequence[str], gin_bindings: Sequence[str],
               episodes: Optional[int]) -> EvaluationSettings:
-  """The official protocol, but for what was asked for here."""
+  """The official protocol, but for what was asked for.
+
+  Args:
+    gin_files: settings, later ones win.
+    gin_bindings: single bindings, applied after the files.
+    episodes: games; 32 unless gin says something else.
+
+  Raises:
+    UsageError: an unknown setting.
+  """
   configuration.parse(gin_files, gin_bindings)
   settings = configuration.resolve(configuration.EvaluationSettings)
   if episodes is not None:
@@ -304,13 +313,23 @@ def _results_path(info: CheckpointInfo, directory: Optional[RunDirectory],
                   root_dir: Optional[str], output: Optional[str]) -> str:
   """Where the results go; a file of results, or none yet."""
   if output:
-    path = os.path.abspath(output)
-  elif root_dir:
-    path = RunDirectory(root_dir).results
-  elif directory is not None:
-    path = directory.results
-  else:
-    path = RunDirectory(info.path).results
+    return writable_results(output)
+  if root_dir:
+    return writable_results(RunDirectory(root_dir).results)
+  if directory is not None:
+    return writable_results(directory.results)
+  return writable_results(RunDirectory(info.path).results)
+
+
+def writable_results(path: str) -> str:
+  """The absolute path of a results file that can be added to.
+
+  Raises:
+    UsageError: it is a folder.
+    DataFileError: the file is damaged.
+    StorageError: it cannot be written.
+  """
+  path = os.path.abspath(path)
   if os.path.isdir(path):
     raise UsageError(f'--output is the folder {path}. Expected a file, e.g. '
                      f'--output={os.path.join(path, "results.jsonl")}.')

@@ -42,6 +42,10 @@ class RandomPolicy(tf_policy.TFPolicy):
     self._calls = tf.Variable(0, trainable=False, dtype=tf.int32, name='calls')
     self._seed = seed
 
+  def restart(self) -> None:
+    """Starts the random numbers anew, as right after construction."""
+    self._calls.assign(0)
+
   def _action(self, time_step: ts.TimeStep, policy_state: Any,
               seed: Optional[Any] = None) -> policy_step.PolicyStep:
     del seed  # The policy has its own; see the constructor.
