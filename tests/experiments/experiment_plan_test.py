@@ -82,6 +82,20 @@ class PlanTest(parameterized.TestCase):
     self.assertLess(made.cost.operations, student.cost.operations / 4)
     self.assertEqual(made.cost.memory, student.cost.memory)
 
+  def test_with_a_data_seed_runs_of_all_seeds_learn_from_the_same_data(self):
+    plan = _plan(('xtra',), '(1, 2)',
+                 'xtra_tf.experiments.TaskSettings.data_seed = 7')
+    first, second = (_shared(plan, _run('xtra', seed)) for seed in (1, 2))
+    self.assertEqual(first['data'], second['data'])
+    self.assertLen(first['data'], 2)
+    for name in first['data']:
+      self.assertEqual(plan.jobs[name].seed, 7)
+      self.assertIn('.seed-7.', name)
+    for kind in ('teacher', 'student'):
+      self.assertEmpty(set(first[kind]) & set(second[kind]))
+    own = _plan(('xtra',), '(7,)')
+    self.assertEqual(_shared(own, _run('xtra', 7))['data'], first['data'])
+
   def test_less_data_shares_the_data_alone_and_fewer_sources_the_teachers(self):
     plan = _plan(('xtra', 'data_half', 'sources_1'))
     xtra, half, one = (_shared(plan, _run(method))

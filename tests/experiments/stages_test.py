@@ -1,5 +1,7 @@
 """Which stages of a run may be asked for alone."""
 
+from unittest import mock
+
 from absl.testing import absltest, parameterized
 import gin
 
@@ -52,6 +54,16 @@ class CheckSelectionTest(parameterized.TestCase):
   def test_own_data_are_done(self):
     run = self._run(task_data={'tiny:collect': 'a', 'tiny:cross': 'b'})
     stages.check_selection(run, ['teacher'])
+
+  @parameterized.parameters((('TaskSettings.data_seed = 7',), 7), ((), 0))
+  def test_data_have_a_seed_of_their_own(self, bindings, expected):
+    run = self._run(bindings)
+    with (mock.patch.object(stages, 'train', return_value={}) as train,
+          mock.patch.object(RunDirectory, 'record_stage')):
+      stages.make_source_data(run, run.parts.sources[0])
+    (parts, plan), _ = train.call_args
+    self.assertEqual((plan.stage, parts.seed), ('data', expected))
+    self.assertEqual(run.parts.seed, 0)
 
   def test_unknown_stage(self):
     with self.assertRaisesRegex(UsageError, "no stage 'finetun'.*finetune"):

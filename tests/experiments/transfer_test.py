@@ -211,7 +211,8 @@ class SettingsTest(parameterized.TestCase):
 
   @parameterized.parameters(
       (dict(num_sources=0),), (dict(num_sources=3),), (dict(num_sources=True),),
-      (dict(num_sources=1.),), (dict(data_share=0.),), (dict(data_share=1.1),))
+      (dict(num_sources=1.),), (dict(data_share=0.),), (dict(data_share=1.1),),
+      (dict(data_seed=-1),), (dict(data_seed=True),), (dict(data_seed=0.),))
   def test_tasks(self, fields):
     with self.assertRaisesRegex(UsageError, next(iter(fields))):
       TaskSettings('a', ('b', 'c'), **fields)

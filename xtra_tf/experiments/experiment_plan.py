@@ -263,13 +263,14 @@ def _add_shared(jobs: Dict[str, Job], variant: _Variant, stage: str,
       json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
   kind, _, task = stage.partition('/')
   what = f'{kind}.{folder_name(task)}' if task else kind
-  name = f'shared/{what}.seed-{parts.seed}.{digest}'
+  name = f'shared/{what}.seed-{parts.seed_of(kind)}.{digest}'
   if name not in jobs:
     games = parts.source_evaluation.episodes_of(kind)
     played = [task] if task else [source.name for source in parts.sources]
     jobs[name] = Job(
         name=name, stage=stage, gin_files=variant.gin_files,
-        gin_bindings=bindings, seed=parts.seed, parents=tuple(parents),
+        gin_bindings=bindings, seed=parts.seed_of(kind),
+        parents=tuple(parents),
         updates=parts.stages[kind].stage.updates,
         cost=experiment_costs.stage_cost(parts, kind).plus(
             experiment_costs.source_cost(parts, kind)), settings=settings,

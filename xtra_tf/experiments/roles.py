@@ -81,7 +81,14 @@ class RunParts:
   allowed_differences: Tuple[str, ...] = ()  # as of TaskSettings
   transfer: TransferSettings = TransferSettings()
   data_share: float = 1.  # of each source task's steps
+  data_seed: Optional[int] = None  # of the stage `data`; None: as the others
   source_evaluation: SourceEvaluationSettings = SourceEvaluationSettings()
+
+  def seed_of(self, kind: str) -> int:
+    """The seed that a kind of stage starts from."""
+    if kind == 'data' and self.data_seed is not None:
+      return self.data_seed
+    return self.seed
 
   def task_index(self, name: str) -> int:
     """Position of a task in the run's list: target first, then sources."""
@@ -125,7 +132,7 @@ def resolve_parts(seed: int) -> RunParts:
       description=description, seed=seed,
       allowed_differences=tasks.allowed_differences,
       transfer=transfer,
-      data_share=tasks.data_share,
+      data_share=tasks.data_share, data_seed=tasks.data_seed,
       source_evaluation=configuration.resolve(
           configuration.SourceEvaluationSettings))
 

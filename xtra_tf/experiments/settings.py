@@ -101,6 +101,8 @@ class TaskSettings:
     num_sources: how many of `sources`, the first of them, are used; None: all.
     data_share: share of each source task's steps that are used, in whole
       episodes spread evenly over its data.
+    data_seed: of the source data that a run plays itself; None: the run's
+      seed. With one, runs of all seeds learn from the same data.
   """
   target: str
   sources: Tuple[str, ...]
@@ -112,6 +114,7 @@ class TaskSettings:
   allowed_differences: Tuple[str, ...] = ()
   num_sources: Optional[int] = None
   data_share: float = 1.0
+  data_seed: Optional[int] = None
 
   def __post_init__(self) -> None:
     if isinstance(self.sources, str):
@@ -147,6 +150,11 @@ class TaskSettings:
     if not 0 < self.data_share <= 1:
       raise UsageError(f'TaskSettings.data_share is {self.data_share!r}. '
                        'Expected more than 0 and at most 1.')
+    seed = self.data_seed
+    if seed is not None and (
+        isinstance(seed, bool) or not isinstance(seed, int) or seed < 0):
+      raise UsageError(f'TaskSettings.data_seed is {seed!r}. Expected a whole '
+                       'number, 0 or more, or None.')
     self._check_num_sources()
 
   def spec(self, name: str) -> TaskSpec:

@@ -84,7 +84,7 @@ def _own(parts: RunParts, kind: str) -> Dict[str, Any]:
   settings = dataclasses.asdict(parts.stages[kind])
   for name in _NO_MATTER:
     settings['stage'].pop(name)
-  return {'seed': parts.seed, 'codec': parts.description['codec'],
+  return {'seed': parts.seed_of(kind), 'codec': parts.description['codec'],
           'network': parts.description['config'],
           'search': data_provenance.of_planner(parts.planner), **settings}
 

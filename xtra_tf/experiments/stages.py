@@ -6,6 +6,7 @@ Each stage lives in its own folder of the run, goes on from its last manifest
 and leaves a marker when it is done; a finished stage is not touched again.
 """
 
+import dataclasses
 import time
 from typing import (
   Any,
@@ -176,7 +177,8 @@ def make_source_data(run: StageRun, task: TaskSpec) -> None:
       stage='data', title=f'Source data: {task.name}', directory=directory,
       tasks=(task,), rows=(run.parts.stages['data'].stage.batch_size,),
       targets='reanalyzed', logs={}, online=True)
-  _once(run, directory, lambda: train(run.parts, plan))
+  parts = dataclasses.replace(run.parts, seed=run.parts.seed_of('data'))
+  _once(run, directory, lambda: train(parts, plan))
 
 
 def train_teacher(run: StageRun, task: TaskSpec) -> None:
