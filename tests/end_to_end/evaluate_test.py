@@ -40,6 +40,18 @@ class EvaluateTest(absltest.TestCase):
             '--gin_bindings=xtra_tf.planning.MctsPlanner.compile_search=False',
             *more]
 
+  def test_random_play(self):
+    flags = ['--policy=random', '--task=tiny:catch', '--episodes=3',
+             f'--output={self.results}']
+    made = _evaluate(*flags)
+    self.assertEqual(made.returncode, 0, made.stderr)
+    self.assertIn('tiny:catch: random play', made.stdout)
+    self.assertEqual(made.stdout.splitlines()[-1], self.results)
+    refused = _evaluate(*flags, f'--checkpoint={self.checkpoint}')
+    self.assertEqual(refused.returncode, 2)
+    self.assertIn(f'--checkpoint is {self.checkpoint}, but --policy=random '
+                  'plays without', refused.stderr)
+
   def test_scores_are_shown_written_once_and_filmed(self):
     first = _evaluate(*self.flags(f'--video={self.video}'))
     self.assertEqual(first.returncode, 0, first.stderr)
