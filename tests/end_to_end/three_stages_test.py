@@ -120,7 +120,8 @@ class ThreeStagesTest(unittest.TestCase):
           'speed/updates_per_second', 'speed/waiting_for_data'}, tags, stage)
       for row in rows:
         self.assertNotIn(None, row.values(), f'{stage} {row}')
-        self.assertBetween(row.get('speed/waiting_for_data', 0.), 0., 1.)
+        waiting = row.get('speed/waiting_for_data', 0.)
+        self.assertTrue(0. <= waiting <= 1., f'{stage} {waiting}')
       if stage in ('data', 'finetune', 'scratch'):
         self.assertIn(f'collect/{task}/return_raw', tags)
 

@@ -133,7 +133,7 @@ class EvaluatorTest(tf.test.TestCase):
 
   def test_each_batch_size_is_traced_once(self):
     self.evaluator.run()
-    traced = self.evaluator._searches._act.experimental_get_tracing_count()
+    traced = self.evaluator._policies._act.experimental_get_tracing_count()
     self.assertLessEqual(traced, 4)  # of 8, 4, 2, 1
 
   def test_recording_is_the_lower_median_and_can_be_played_again(self):
