@@ -3,8 +3,8 @@
 8 environments of one game, full EfficientZero network, 50 simulations: a sample
 is one step of every environment (search, choice of actions, emulators, frame
 stack). Nothing is recorded on either side. `acting/halves`: two groups of games
-take turns, one searched while the emulators of the other play, beside
-one search of all games.
+take turns, one searched while the emulators of the other play, beside one
+search of all games.
 
 Examples:
   python -m benchmarks.acting
@@ -21,6 +21,7 @@ from benchmarks.pairs import compare
 from benchmarks.party import Party
 from benchmarks.records import Record, counted
 from xtra_tf import tasks
+from xtra_tf.errors import UsageError
 
 flags.adopt_module_key_flags(command)
 
@@ -54,6 +55,9 @@ def measure(effort: Effort) -> Iterator[Record]:
         versions={'ours': ours.versions})
     with Party('xtra_acting', None, effort.threads) as halves:
       for batch in effort.batches or (NUM_ENVS,):
+        if batch % 2:
+          raise UsageError(f'--batches={batch} cannot be halved for '
+                           '`acting/halves`. Expected even numbers of games.')
         sized = {**case, 'batch': batch}
         ours.prepare(sized)
         halves.prepare({**sized, 'groups': 2})

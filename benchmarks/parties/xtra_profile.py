@@ -18,9 +18,9 @@ from benchmarks.parties import serving, xtra_learner
 _STEPS = 3  # that are traced
 _WARM_UP = 2
 _GRADIENT = 'gradient_tape/'
-# Kernels that differ from the operation's name.
-_PREFIXES = ('_MklNative', '_Mkl', '_Fused')
-_SUFFIXES = ('PadWith', 'Ex', 'V3', 'V2')
+# What oneDNN's kernels and later versions add to an operation's name.
+_PREFIXES = ('_MklNative', '_Mkl', '_Fused', 'PadWith')
+_SUFFIXES = ('Ex', 'V3', 'V2')
 
 
 def measure(case: Dict[str, Any]) -> Dict[str, Any]:
@@ -70,8 +70,8 @@ def operation_name(path: str, kernel: str) -> str:
   """E.g. `Conv2D`, `MatMul (backward)`; kernels of one operation are one."""
   for prefix in _PREFIXES:
     kernel = kernel.removeprefix(prefix)
-  for part in _SUFFIXES:
-    kernel = kernel.removeprefix(part).removesuffix(part)
+  for suffix in _SUFFIXES:
+    kernel = kernel.removesuffix(suffix)
   is_marked = 'Grad' in kernel or 'Backprop' in kernel
   return kernel + (' (backward)' if path.startswith(_GRADIENT)
                    and not is_marked else '')

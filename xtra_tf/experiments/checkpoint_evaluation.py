@@ -35,7 +35,7 @@ from xtra_tf.variables import (
 
 # The stage of results of a checkpoint that belongs to no run.
 STANDALONE = 'checkpoint'
-_BASE = 'base/paper.gin'
+BASE = 'base/paper.gin'  # of all protocols
 
 
 class CheckpointPlayer(NamedTuple):
@@ -110,7 +110,7 @@ def prepare(checkpoint: str, task: str, *, gin_files: Sequence[str] = (),
     raise UsageError(f'--root_dir is {root_dir} and --output is {output}. '
                      'Expected one of them, or none.')
   settings = protocol(gin_files, with_task_macros(task, gin_bindings),
-                       episodes)
+                      episodes)
   player = prepare_player(
       checkpoint, task, gin_files=gin_files, gin_bindings=gin_bindings,
       num_simulations=num_simulations, codec=codec)
@@ -230,7 +230,7 @@ def _restored(info: CheckpointInfo, checkpoint: str,
 
 
 def protocol(gin_files: Sequence[str], gin_bindings: Sequence[str],
-              episodes: Optional[int]) -> EvaluationSettings:
+             episodes: Optional[int]) -> EvaluationSettings:
   """The official protocol, but for what was asked for.
 
   Args:
@@ -269,7 +269,7 @@ def _planner(info: CheckpointInfo, directory: Optional[RunDirectory],
   if given and os.path.isfile(given):
     base = [given]
   else:
-    base = [_BASE, _profile_file(info)]
+    base = [BASE, _profile_file(info)]
   configuration.parse([*base, *gin_files], bindings)
   configuration.resolve(configuration.ExecutionSettings).apply()
   return configuration.resolve(configuration.MctsPlanner)

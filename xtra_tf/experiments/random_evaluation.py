@@ -15,7 +15,6 @@ from xtra_tf.runs import RunDirectory
 from xtra_tf.tasks import TaskSpec, get_task
 
 RANDOM = 'random'  # run and stage of the results
-_BASE = 'base/paper.gin'
 
 
 class RandomEvaluation(NamedTuple):
@@ -59,7 +58,7 @@ def prepare(task: str, *, gin_files: Sequence[str] = (),
         f'--root_dir is {root_dir} and --output is {output}. Random play needs '
         'one of them to write its results to, e.g. --output=random.jsonl.')
   settings = checkpoint_evaluation.protocol(
-      [_BASE, *gin_files],
+      [checkpoint_evaluation.BASE, *gin_files],
       checkpoint_evaluation.with_task_macros(task, gin_bindings), episodes)
   target = configuration.resolve(configuration.TaskSettings).spec(task)
   return RandomEvaluation(target, settings,
