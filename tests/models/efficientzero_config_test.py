@@ -47,6 +47,8 @@ class EfficientZeroConfigTest(tf.test.TestCase, parameterized.TestCase):
        'multiples of 16, got 84 x 84'),
       ('action_encoding', {'action_encoding': 'onehot'},
        "`action_encoding` is 'onehot'. Did you mean one_hot"),
+      ('prefix_norm', {'prefix_norm': 'layers'},
+       "`prefix_norm` is 'layers'. Did you mean layer"),
       ('shrinkage', {'shrinkage': 6}, r'`shrinkage` of \(4, 8, 16\), got 6'),
       ('odd_resolution_by_8', {'observation_shape': (84, 84, 4),
                                'shrinkage': 8},

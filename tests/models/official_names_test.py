@@ -152,6 +152,7 @@ class OfficialNamesTest(tf.test.TestCase, parameterized.TestCase):
       ({'downsample': False}, 'xtra', 'always downsample'),
       ({'shrinkage': 8}, 'xtra', 'shrink images by 16, this one by 8'),
       ({'action_encoding': 'one_hot'}, 'efficientzero', 'as one plane'),
+      ({'prefix_norm': 'layer'}, 'xtra', 'LSTM, this one a layer norm'),
       ({}, 'other', "no family 'other', only efficientzero and xtra"))
   def test_no_such_official_network(self, changes, family, message):
     with self.assertRaisesRegex(ValueError, message):

@@ -31,7 +31,7 @@ class Dynamics(tf.keras.layers.Layer):
                bins: int, lstm_size: int, head_channels: int,
                head_hidden: Sequence[int], seeds: Seeds, name: str, *,
                gradient_scale: float, zero_initial_heads: bool,
-               action_encoding: str):
+               action_encoding: str, prefix_norm: str):
     """Creates the layers.
 
     Args:
@@ -46,6 +46,7 @@ class Dynamics(tf.keras.layers.Layer):
       gradient_scale: factor of the gradient that arrives at a new latent.
       zero_initial_heads: whether prefix logits are 0 at first.
       action_encoding: one of ACTION_ENCODINGS.
+      prefix_norm: one of PREFIX_NORMS.
     """
     super().__init__(name=name, autocast=False)
     self._num_actions = num_actions
@@ -62,9 +63,10 @@ class Dynamics(tf.keras.layers.Layer):
           latent_shape, head_channels, seeds, 'prefix_reducer')
       self.lstm = layers.LstmCell(self.prefix_reducer.size, lstm_size, seeds,
                                   'lstm')
-      self.lstm_norm = BatchNorm(lstm_size, 'lstm_norm')
+      self.lstm_norm = layers.NORMS[prefix_norm](lstm_size, 'lstm_norm')
       self.prefix = layers.Mlp([lstm_size, *head_hidden, bins], seeds,
-                               'prefix', zero_initial=zero_initial_heads)
+                               'prefix', zero_initial=zero_initial_heads,
+                               norm=prefix_norm)
 
   def call(self, latent: tf.Tensor, lstm_hidden: tf.Tensor,
            lstm_cell: tf.Tensor, action: tf.Tensor,

@@ -69,7 +69,8 @@ class EfficientZero(WorldModel):
         config.head_channels, config.head_hidden, seeds, 'dynamics',
         gradient_scale=config.state_gradient_scale,
         zero_initial_heads=config.zero_initial_heads,
-        action_encoding=config.action_encoding)
+        action_encoding=config.action_encoding,
+        prefix_norm=config.prefix_norm)
     self.prediction = Prediction(
         latent_shape, config.network_actions, config.bins,
         config.head_channels, config.head_hidden, seeds, 'prediction',

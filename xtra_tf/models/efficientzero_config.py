@@ -8,6 +8,7 @@ from xtra_tf.models.representation import SHRINKAGES, latent_shape
 
 COMPUTE_DTYPES = ('float32', 'bfloat16')
 ACTION_ENCODINGS = ('level', 'one_hot')
+PREFIX_NORMS = ('batch', 'layer')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,11 @@ class EfficientZeroConfig:
       form: one plane of its number / A, from which the network has to learn
       that neighbouring numbers are no similar actions. `one_hot`: a plane for
       each action, as in LightZero's EfficientZero.
+    prefix_norm: of the value prefix's LSTM and MLP. `batch`, the official form:
+      in training the rows of each unrolled step are normalised by themselves,
+      which hides from the MLP how many rewards were summed up, so that in short
+      trainings prefixes of one step come out near the mean of all steps.
+      `layer`: each row by itself, the same in training and inference.
     compute_dtype: of convolutions and linear maps. `bfloat16`: half the memory
       and, on accelerators and processors that know it, less time. Weights,
       batch norm, the LSTM's gates and memory, states, last layers of the heads
@@ -71,6 +77,7 @@ class EfficientZeroConfig:
   normalize_state: bool = False
   zero_initial_heads: bool = True
   action_encoding: str = 'level'
+  prefix_norm: str = 'batch'
   compute_dtype: str = 'float32'
 
   def __post_init__(self) -> None:
@@ -88,10 +95,12 @@ class EfficientZeroConfig:
     for field in dataclasses.fields(self):
       if field.type in (int, Tuple[int, ...]):
         self._check_positive(field.name)
-    if self.action_encoding not in ACTION_ENCODINGS:
-      raise UsageError(
-          f'`action_encoding` is {self.action_encoding!r}. '
-          f'{near_names(str(self.action_encoding), ACTION_ENCODINGS)}')
+    for name, known in (('action_encoding', ACTION_ENCODINGS),
+                        ('prefix_norm', PREFIX_NORMS)):
+      found = getattr(self, name)
+      if found not in known:
+        raise UsageError(
+            f'`{name}` is {found!r}. {near_names(str(found), known)}')
     if self.compute_dtype not in COMPUTE_DTYPES:
       raise UsageError(
           f'`compute_dtype` is {self.compute_dtype!r}. '

@@ -14,6 +14,9 @@ import tensorflow as tf
 
 from xtra_tf.models.batch_norm import BatchNorm
 from xtra_tf.models.initializers import Seeds, torch_uniform
+from xtra_tf.models.layer_norm import LayerNorm
+
+NORMS = {'batch': BatchNorm, 'layer': LayerNorm}  # of flat tensors
 
 # One row and column of zeros on all four sides.
 _BORDER = ((0, 0), (1, 1), (1, 1), (0, 0))
@@ -176,7 +179,7 @@ class ChannelReducer(tf.keras.layers.Layer):
 
 
 class Mlp(tf.keras.layers.Layer):
-  """Linear - batch norm - relu for each hidden layer, then Linear.
+  """Linear - norm - relu for each hidden layer, then Linear.
 
   The last layer is computed in float32 whatever the input is: what follows are
   softmax, value transforms and cosines.
@@ -184,7 +187,7 @@ class Mlp(tf.keras.layers.Layer):
   """
 
   def __init__(self, sizes: Sequence[int], seeds: Seeds, name: str, *,
-               zero_initial: bool = False):
+               zero_initial: bool = False, norm: str = 'batch'):
     """Creates the layers.
 
     Args:
@@ -192,13 +195,14 @@ class Mlp(tf.keras.layers.Layer):
       seeds: of the initial weights.
       name: of the layer.
       zero_initial: whether the last layer starts at 0, and the output with it.
+      norm: of the hidden layers, one of NORMS.
     """
     super().__init__(name=name, autocast=False)
     self.hidden, self.norms = [], []
     with tf.name_scope(name):
       for i, (inputs, outputs) in enumerate(zip(sizes[:-2], sizes[1:-1])):
         self.hidden.append(Linear(inputs, outputs, seeds, f'hidden_{i}'))
-        self.norms.append(BatchNorm(outputs, f'norm_{i}'))
+        self.norms.append(NORMS[norm](outputs, f'norm_{i}'))
       self.last = Linear(sizes[-2], sizes[-1], seeds, 'last',
                          zero_initial=zero_initial)
 

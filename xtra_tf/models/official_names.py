@@ -112,6 +112,9 @@ def why_not_official(config: EfficientZeroConfig, family: str
   if config.action_encoding != 'level':
     return (f'The networks of {family} see an action as one plane, this one '
             'as a plane for each.')
+  if config.prefix_norm != 'batch':
+    return (f'The networks of {family} have a batch norm behind their LSTM, '
+            f'this one a {config.prefix_norm} norm.')
   return None
 
 
