@@ -15,7 +15,7 @@ _LAUNCHERS = sorted(
 # They make or change files, or serve many runs; no run is concerned.
 _WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'export_dataset',
                   'import_checkpoint', 'import_dataset', 'inspect_dataset',
-                  'replay_server', 'report')
+                  'inspect_model', 'replay_server', 'report')
 
 
 def _run(name, *arguments):
