@@ -8,7 +8,7 @@ what they are given, <float32 or bfloat16>, and so do not let Keras cast it.
 """
 
 import math
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import tensorflow as tf
 
@@ -16,7 +16,9 @@ from xtra_tf.models.batch_norm import BatchNorm
 from xtra_tf.models.initializers import Seeds, torch_uniform
 from xtra_tf.models.layer_norm import LayerNorm
 
-NORMS = {'batch': BatchNorm, 'layer': LayerNorm}  # of flat tensors
+# Of flat tensors, by what a configuration calls them.
+NORMS: Dict[str, Callable[[int, str], tf.keras.layers.Layer]] = {
+    'batch': BatchNorm, 'layer': LayerNorm}
 
 # One row and column of zeros on all four sides.
 _BORDER = ((0, 0), (1, 1), (1, 1), (0, 0))
