@@ -8,13 +8,17 @@ Examples:
       --task=DemonAttack --episodes=8 --num_simulations=16 --output=quick.jsonl
   python -m launchers.evaluate --policy=random --task=Alien \
       --gin_file=protocols/mini.gin --output=random.jsonl
+  python -m launchers.evaluate --policy=random --actions=FIRE --task=Alien \
+      --output=random.jsonl
 
 The protocol is the official one: 32 whole games from the seeds 0 to 31, which
 no run's seed changes, at most 27 000 agent steps each, the action with most
 visits, no noise. The search is that of the checkpoint's run or profile; a
 policy of behaviour cloning plays without. --policy=random plays legal actions
-at random instead, in games of the same seeds and limits. The last line that it
-prints is the path of the results.
+at random instead, in games of the same seeds and limits; with --actions only
+those, with a single one always the same: what a score has to beat before it
+shows that anything was learned. The last line that it prints is the path of the
+results.
 """
 
 import sys
@@ -33,6 +37,9 @@ _CHECKPOINT = flags.DEFINE_string(
     'save), or one save, .../train/checkpoints/ckpt-<step>.')
 _POLICY = flags.DEFINE_enum(
     'policy', 'checkpoint', ['checkpoint', 'random'], 'Who plays.')
+_ACTIONS = flags.DEFINE_list(
+    'actions', [], 'With --policy=random: names of the actions that are '
+    'played, e.g. FIRE,LEFTFIRE; all legal ones if not given.')
 _TASK = flags.DEFINE_string('task', None, 'What is played, e.g. Alien.')
 _EPISODES = flags.DEFINE_integer(
     'episodes', None, 'Games, all played at once; 32 if not given.',
@@ -69,7 +76,7 @@ def main() -> int:
       'episodes': _EPISODES.value, 'root_dir': FLAGS.root_dir,
       'output': _OUTPUT.value}
   evaluation: Any = (
-      random_evaluation.prepare(task, **given)
+      random_evaluation.prepare(task, actions=_ACTIONS.value, **given)
       if checkpoint is None else checkpoint_evaluation.prepare(
           checkpoint, task, num_simulations=_NUM_SIMULATIONS.value,
           codec=_CODEC.value, **given))
@@ -98,6 +105,11 @@ def _checkpoint() -> Optional[str]:
     UsageError: it is missing, or random play was given what it has no use for.
   """
   if _POLICY.value == 'checkpoint':
+    if _ACTIONS.value:
+      from xtra_tf.errors import UsageError
+      raise UsageError(f'--actions is {",".join(_ACTIONS.value)}, but a '
+                       'checkpoint chooses among all legal actions. Expected '
+                       '--policy=random with it.')
     return program.require('checkpoint', _CHECKPOINT.value, 'runs/demo/student')
   for flag in (_CHECKPOINT, _NUM_SIMULATIONS, _CODEC):
     if flag.value is not None:
@@ -117,7 +129,8 @@ def _show(evaluation: Any, result: Any) -> None:
   """
   from xtra_tf.evaluation.summary import summarize
   if _POLICY.value == 'random':
-    fact_table.show(f'{evaluation.task.name}: random play',
+    among = ', '.join(sorted(set(_ACTIONS.value))) or 'all legal actions'
+    fact_table.show(f'{evaluation.task.name}: random play of {among}',
                     summarize(evaluation.record(result)))
     return
   rows = list(summarize(evaluation.record(result)))

@@ -66,6 +66,27 @@ class RandomEvaluationTest(parameterized.TestCase):
     with self.assertRaisesRegex(UsageError, message):
       self._prepare(**options)
 
+  def test_one_action_is_played_always(self):
+    evaluation = self._prepare(actions=['LEFT'])
+    result = evaluation.play()
+    left = get_task(_TASK).action_names.index('LEFT')
+    self.assertEqual(set(result.recording.actions), {left})
+    self.assertEqual(evaluation.record(result).run, 'random LEFT')
+
+  def test_several_actions_are_mixed_and_named_in_order(self):
+    evaluation = self._prepare(actions=['RIGHT', 'LEFT', 'RIGHT'])
+    result = evaluation.play()
+    names = get_task(_TASK).action_names
+    self.assertEqual({names[a] for a in result.recording.actions},
+                     {'LEFT', 'RIGHT'})
+    self.assertEqual(evaluation.run, ' '.join(
+        ['random', *sorted(('LEFT', 'RIGHT'), key=names.index)]))
+
+  def test_an_action_that_is_not_legal(self):
+    with self.assertRaisesRegex(
+        UsageError, "tiny:catch has no legal action 'LEFTT'. Did you mean LEFT"):
+      self._prepare(actions=['LEFTT'])
+
   def test_a_misspelt_task(self):
     with self.assertRaisesRegex(UsageError, 'tiny:catsh.*tiny:catch'):
       random_evaluation.prepare('tiny:catsh', output=self.path)

@@ -2,7 +2,16 @@
 
 import copy
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 import numpy as np
 import tensorflow as tf
@@ -305,8 +314,8 @@ def evaluate(task: TaskSpec, world_model: Any, planner: Any,
 
 
 def play_at_random(task: TaskSpec, settings: EvaluationSettings, *,
-                   seed: int = 0, progress: Optional[ProgressFn] = None
-                   ) -> EvaluationResult:
+                   actions: Optional[Sequence[int]] = None, seed: int = 0,
+                   progress: Optional[ProgressFn] = None) -> EvaluationResult:
   """Plays legal actions uniformly at random, by the protocol of evaluations.
 
   What a model is compared with where its games are shorter than those that
@@ -315,13 +324,14 @@ def play_at_random(task: TaskSpec, settings: EvaluationSettings, *,
   Args:
     task: what is played.
     settings: the protocol.
-    seed: of the actions.
+    actions: ids of those that are played; None: all legal ones.
+    seed: of the draws.
     progress: see `Evaluator.run`.
 
   Returns:
     The scores; nothing was searched, so there are no statistics.
   """
   player = _Player(task, settings,
-                   lambda time_steps, actions: RandomPolicy(
-                       time_steps, actions, seed=seed))
+                   lambda time_steps, action_spec: RandomPolicy(
+                       time_steps, action_spec, seed=seed, actions=actions))
   return player.run(progress)._replace(statistics={}, searches=0)

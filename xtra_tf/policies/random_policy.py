@@ -1,6 +1,6 @@
 """Plays legal actions uniformly at random."""
 
-from typing import Any, Optional
+from typing import Any, Optional, Sequence
 
 import tensorflow as tf
 from tf_agents.policies import tf_policy
@@ -21,7 +21,8 @@ class RandomPolicy(tf_policy.TFPolicy):
   """
 
   def __init__(self, time_step_spec: ts.TimeStep, action_spec: Any, *,
-               seed: int = 0, name: str = 'random_policy'):
+               seed: int = 0, actions: Optional[Sequence[int]] = None,
+               name: str = 'random_policy'):
     """Initializes the policy.
 
     Args:
@@ -30,6 +31,8 @@ class RandomPolicy(tf_policy.TFPolicy):
       action_spec: bounded <int32>[], 0..A - 1.
       seed: of the draws; a counter, kept in checkpoints, goes into each call's
         seed as well.
+      actions: ids that are played, of each observation's legal ones; None: all.
+        A single one is played always.
       name: of the policy.
 
     Raises:
@@ -41,6 +44,9 @@ class RandomPolicy(tf_policy.TFPolicy):
                      name=name)
     self._calls = tf.Variable(0, trainable=False, dtype=tf.int32, name='calls')
     self._seed = seed
+    chosen = range(num_actions) if actions is None else actions
+    self._chosen = tf.constant([float(n in chosen)
+                                for n in range(num_actions)])
 
   def restart(self) -> None:
     """Starts the random numbers anew, as right after construction."""
@@ -49,7 +55,8 @@ class RandomPolicy(tf_policy.TFPolicy):
   def _action(self, time_step: ts.TimeStep, policy_state: Any,
               seed: Optional[Any] = None) -> policy_step.PolicyStep:
     del seed  # The policy has its own; see the constructor.
-    visits = tf.cast(time_step.observation['legal_actions'], tf.float32)
+    visits = self._chosen * tf.cast(
+        time_step.observation['legal_actions'], tf.float32)
     action = sample_visits(
         visits, tf.constant(1.),
         tf.stack([self._seed, self._calls.assign_add(1)]))
