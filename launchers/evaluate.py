@@ -129,8 +129,10 @@ def _show(evaluation: Any, result: Any) -> None:
   """
   from xtra_tf.evaluation.summary import summarize
   if _POLICY.value == 'random':
-    among = ', '.join(sorted(set(_ACTIONS.value))) or 'all legal actions'
-    fact_table.show(f'{evaluation.task.name}: random play of {among}',
+    names = sorted(set(_ACTIONS.value)) or ['all legal actions']
+    played = (f'{names[0]} always' if len(evaluation.actions) == 1 else
+              f'random play of {", ".join(names)}')
+    fact_table.show(f'{evaluation.task.name}: {played}',
                     summarize(evaluation.record(result)))
     return
   rows = list(summarize(evaluation.record(result)))
