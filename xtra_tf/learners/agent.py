@@ -8,6 +8,7 @@ from typing import (
   Optional,
   Sequence,
   Tuple,
+  Union,
 )
 
 import numpy as np
@@ -29,7 +30,7 @@ from xtra_tf.learners.train_step import (
   TaskPasses,
 )
 from xtra_tf.models.world_model import WorldModel
-from xtra_tf.numerics import policy_agreement, schedules, segments
+from xtra_tf.numerics import policy_agreement, replicas, schedules, segments
 from xtra_tf.types import Targets, TrainingMetrics, Unroll
 
 
@@ -124,9 +125,20 @@ class WorldModelAgent(tf_agent.TFAgent):
         measured.gradient_clamp if measured else None,
         _in_parts(world_model, measured.parts if measured else None))
 
-  def _train(self, experience: Unroll,
-             weights: Optional[tf.Tensor] = None) -> tf_agent.LossInfo:
-    """One gradient step; see the class."""
+  def _train(self, experience: Unroll, weights: Optional[tf.Tensor] = None,
+             measured: Optional[bool] = None) -> tf_agent.LossInfo:
+    """One gradient step; see the class.
+
+    Args:
+      experience: this replica's rows of the batch.
+      weights: not taken.
+      measured: whether the batch was drawn as a measured one, where that is
+        known when the step is traced; None: the batch says it. To be given on
+        several replicas.
+
+    Returns:
+      Its `extra` has this replica's rows; all else is of the whole batch.
+    """
     if weights is not None:
       raise ValueError('Weights travel in the batch, as importance weight and '
                        'offline factor; `weights` must be None.')
@@ -143,19 +155,28 @@ class WorldModelAgent(tf_agent.TFAgent):
     def losses() -> TaskLosses:
       each, extra = self._losses(rows)
       return TaskLosses(
-          segments.mean_by_task(each, unroll.task, len(self._shares)), extra)
+          segments.share_by_task(each, unroll.task, len(self._shares)), extra)
 
     result = self._gradient_step(
         losses, self._shares * factor, rate,
-        None if self.task_weights is None else unroll.measuring[0],
-        self._passes(rows))
+        self._measured(unroll, measured), self._passes(rows))
     if self.task_weights is not None:
       self.task_weights.observe(
           result.cosine,
           tf.logical_and(unroll.measuring[0], result.finite), step,
           segments.count_by_task(unroll.task, len(self._shares)) > 0.)
-    self.train_step_counter.assign_add(1)
+    replicas.assign([self.train_step_counter], [step + 1])
     return self._loss_info(unroll, targets, result, rate)
+
+  def _measured(self, unroll: Unroll, measured: Optional[bool]
+                ) -> Union[tf.Tensor, bool, None]:
+    """As of `GradientStep`."""
+    if self.task_weights is None:
+      return None
+    if measured is None and replicas.number() > 1:
+      raise ValueError('On several replicas a step is traced for measured '
+                       'batches or for others; `measured` must say which.')
+    return unroll.measuring[0] if measured is None else measured
 
   def _rows(self, unroll: Unroll, targets: Targets,
             step: tf.Tensor) -> _Rows:
@@ -190,15 +211,17 @@ class WorldModelAgent(tf_agent.TFAgent):
     weights = self.task_weights
     if weights is None or weights.settings.passes == 'joint':
       return None
-    stops = np.cumsum(self._quotas)
+    count = replicas.number()
+    quotas = [quota // count for quota in self._quotas]
+    stops = np.cumsum(quotas)
 
     def loss(inputs: _Rows) -> Tuple[tf.Tensor, Any]:
       weighted, extra = self._losses(inputs)
-      return tf.reduce_mean(weighted), extra
+      return tf.reduce_mean(weighted) / count, extra
 
     return TaskPasses(
-        [tf.nest.map_structure(lambda x, a=stop - count, b=stop: x[a:b], rows)
-         for stop, count in zip(stops, self._quotas)], loss)
+        [tf.nest.map_structure(lambda x, a=stop - quota, b=stop: x[a:b], rows)
+         for stop, quota in zip(stops, quotas)], loss)
 
   def _learning_rate(self, step: tf.Tensor) -> tf.Tensor:
     settings = self._settings
@@ -222,9 +245,10 @@ class WorldModelAgent(tf_agent.TFAgent):
   def _check_shapes(self, unroll: Unroll) -> None:
     """Shapes are static, so that a mistake shows when the step is traced."""
     batch, rows = unroll.observation.shape[:2]
-    if batch != self._batch_size:
+    count = replicas.number()
+    if batch * count != self._batch_size:
       raise ValueError(f'The quotas make batches of {self._batch_size} rows, '
-                       f'got a batch of {batch}.')
+                       f'got a batch of {batch} on each of {count} replicas.')
     needed = self._settings.stack + self._settings.unroll_steps
     if rows < needed:
       raise ValueError(

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from xtra_tf.numerics import segments
+from xtra_tf.numerics import replicas, segments
 
 
 class ImportanceWeights(tf.Module):
@@ -52,5 +52,5 @@ class ImportanceWeights(tf.Module):
     after = tf.where(before > 0., moved, highest)
     present = segments.count_by_task(task, num_tasks) > 0.
     after = tf.where(present, after, before)
-    self.maximum.assign(after)
+    replicas.assign([self.maximum], [after])
     return raw / tf.gather(after, task)

@@ -8,7 +8,7 @@ from typing import Sequence
 
 import tensorflow as tf
 
-from xtra_tf.numerics import gradients
+from xtra_tf.numerics import gradients, replicas
 
 
 class MomentumSgd(tf.Module):
@@ -58,9 +58,12 @@ class MomentumSgd(tf.Module):
         gradient is NaN.
     """
     rate = tf.where(applied, learning_rate, 0.)
+    changed, values = [], []
     for g, variable, velocity in zip(gradient, variables, self.velocity):
       if g is None:
         continue
       moved = self._momentum * velocity + (g + self._weight_decay * variable)
-      velocity.assign(tf.where(applied, moved, velocity))
-      variable.assign_sub(rate * velocity)
+      kept = tf.where(applied, moved, velocity)
+      changed += [velocity, variable]
+      values += [kept, variable - rate * kept]
+    replicas.assign(changed, values)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from xtra_tf.models.world_model import WorldModel
+from xtra_tf.numerics import replicas
 
 
 class TargetNetwork(tf.Module):
@@ -53,9 +54,12 @@ class TargetNetwork(tf.Module):
     first = tf.equal(step, 0)
     # Selected by value and not by tf.cond, which would not let XLA or a
     # distribution strategy see the assignments.
-    for now, kept, published in zip(self._online.variables, self._snapshot,
-                                    self._target.variables):
-      current = now.read_value()
-      newest = tf.where(first, current, kept)
-      published.assign(tf.where(due, newest, published))
-      kept.assign(tf.where(due, current, kept))
+    current = [now.read_value() for now in self._online.variables]
+    newest = [tf.where(first, now, kept)
+              for now, kept in zip(current, self._snapshot)]
+    kept = [tf.where(due, now, kept)
+            for now, kept in zip(current, self._snapshot)]
+    published = [tf.where(due, new, old)
+                 for new, old in zip(newest, self._target.variables)]
+    replicas.assign([*self._target.variables, *self._snapshot],
+                    [*published, *kept])

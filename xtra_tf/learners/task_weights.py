@@ -8,6 +8,7 @@ from typing import Optional
 import tensorflow as tf
 
 from xtra_tf.learners.task_weight_settings import TaskWeightSettings
+from xtra_tf.numerics import replicas
 
 
 class TaskWeights(tf.Module):
@@ -85,17 +86,19 @@ class TaskWeights(tf.Module):
 
     closes = tf.logical_and(is_open, total >= float(settings.window))
     changes = tf.logical_and(closes, tf.range(self.weights.shape[0]) > 0)
-    self.weights.assign(tf.where(
-        changes, self._weights(evidence, total - absent), self.weights))
-    self.evidence.assign(tf.where(closes, tf.zeros_like(evidence), evidence))
-    self.measured.assign(tf.where(closes, 0., total))
-    self.absent.assign(tf.where(closes, tf.zeros_like(absent), absent))
-
+    weights = tf.where(
+        changes, self._weights(evidence, total - absent), self.weights)
     since_start = step + 1 - settings.start
     opens = tf.logical_and(
         since_start >= 0, tf.equal(since_start % settings.period, 0))
     stays = tf.logical_and(is_open, tf.logical_not(closes))
-    self.measuring.assign(tf.logical_or(opens, stays))
+    replicas.assign(
+        [self.weights, self.evidence, self.measured, self.absent,
+         self.measuring],
+        [weights, tf.where(closes, tf.zeros_like(evidence), evidence),
+         tf.where(closes, 0., total),
+         tf.where(closes, tf.zeros_like(absent), absent),
+         tf.logical_or(opens, stays)])
 
   def _evidence(self, cosine: tf.Tensor) -> tf.Tensor:
     """<float32>[T], what a measured step adds."""

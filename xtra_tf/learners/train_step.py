@@ -3,17 +3,26 @@
 T tasks; task 0 is the target.
 """
 
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+  Any,
+  Callable,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+  Union,
+)
 
 import tensorflow as tf
 
 from xtra_tf.learners.momentum_sgd import MomentumSgd
-from xtra_tf.numerics import gradients
+from xtra_tf.numerics import gradients, replicas
 
 
 class TaskLosses(NamedTuple):
   """What a step minimises, and what goes along."""
-  losses: tf.Tensor  # <float32>[T] one loss a task
+  losses: tf.Tensor  # <float32>[T] one loss a task; this replica's part of it
   extra: Any  # nest of tensors for the caller
 
 
@@ -84,7 +93,7 @@ class GradientStep:
 
   def __call__(self, losses_fn: Callable[[], TaskLosses],
                coefficients: tf.Tensor, learning_rate: tf.Tensor,
-               measured: Optional[tf.Tensor] = None,
+               measured: Union[tf.Tensor, bool, None] = None,
                passes: Optional[TaskPasses] = None) -> StepResult:
     """Makes one step on sum_i coefficients[i] * losses[i].
 
@@ -104,8 +113,9 @@ class GradientStep:
       losses_fn: one joint forward pass over all tasks.
       coefficients: <float32>[T].
       learning_rate: <float32>[].
-      measured: <bool>[] whether the tasks' gradients are to be compared; None:
-        never, and no branch is traced.
+      measured: <bool>[] whether the tasks' gradients are to be compared, or a
+        bool that is known when the step is traced: what replicas exchange
+        cannot stand in a branch. None: never.
       passes: the tasks' own passes, for measured steps; None: the joint one.
 
     Returns:
@@ -114,8 +124,12 @@ class GradientStep:
     before = [v.read_value() for v in self._statistics]
     # Which gradients are None is known once a pass is traced.
     connected: List[bool] = []
-    if measured is None:
+    if measured is None or measured is False:
       made = self._plain(losses_fn, coefficients, connected)
+    elif measured is True and passes is None:
+      made = self._unrolled(losses_fn, coefficients, connected)
+    elif measured is True:
+      made = self._by_task(passes, coefficients, before, connected)
     elif passes is None:
       made = self._joint(losses_fn, coefficients, measured, connected)
     else:
@@ -131,7 +145,8 @@ class GradientStep:
     """Clips and applies, or takes everything back."""
     clipped, norm = gradients.clip_by_global_norm(
         made.found.gradient, self._clip_norm)
-    loss = tf.reduce_sum(coefficients * made.losses)
+    losses = replicas.total(made.losses)
+    loss = tf.reduce_sum(coefficients * losses)
     finite = tf.logical_and(tf.math.is_finite(norm), tf.math.is_finite(loss))
     values = iter(clipped)
     self._optimizer.apply(
@@ -140,7 +155,7 @@ class GradientStep:
     for variable, old in zip(self._statistics, before):
       variable.assign(tf.where(finite, variable, old))
     return StepResult(
-        loss=loss, losses=made.losses, gradient_norm=norm,
+        loss=loss, losses=losses, gradient_norm=norm,
         cosine=made.found.cosine, task_gradient_norm=made.found.norm,
         finite=finite, extra=made.extra)
 
@@ -149,7 +164,8 @@ class GradientStep:
     """One backward pass from the weighted sum."""
     with tf.GradientTape() as tape:
       losses, extra = losses_fn()
-    values = self._backward(tape, losses, coefficients, connected)
+    values = replicas.total(
+        self._backward(tape, losses, coefficients, connected))
     unmeasured = tf.fill(losses.shape, float('nan'))
     return _Pass(losses, extra, _Measurement(values, unmeasured, unmeasured))
 
@@ -182,33 +198,38 @@ class GradientStep:
     found = tf.cond(measured, measure, plain)
     return _Pass(losses, extra, found)
 
+  def _unrolled(self, losses_fn: Callable[[], TaskLosses],
+                coefficients: tf.Tensor, connected: List[bool]) -> _Pass:
+    """As `_joint`, the backward passes one after the other in the graph."""
+    with tf.GradientTape(persistent=True) as tape:
+      losses, extra = losses_fn()
+    tasks = losses.shape[0]
+    each = [self._backward(tape, losses, tf.one_hot(index, tasks), connected)
+            for index in range(tasks)]
+    return _Pass(losses, extra, self._compare(each, coefficients, connected))
+
   def _by_task(self, passes: TaskPasses, coefficients: tf.Tensor,
                before: Sequence[tf.Tensor], connected: List[bool]) -> _Pass:
     """A forward and a backward pass for each task's rows."""
     rows = [tf.nest.flatten(rows)[0].shape[0] for rows in passes.inputs]
     moved = [tf.zeros_like(old) for old in before]
-    losses, extras = [], []
-    target: List[tf.Tensor] = []
-    found: Optional[_Measurement] = None
+    losses, extras, each = [], [], []
 
-    # Traced once for each number of rows, not once a task.
-    @tf.function(autograph=False)
     def make(inputs: Any) -> Tuple[List[tf.Tensor], tf.Tensor, Any]:
       with tf.GradientTape() as tape:
         loss, extra = passes.loss(inputs)
       return (self._backward(tape, loss, tf.constant(1.), connected), loss,
               extra)
 
+    if replicas.number() == 1:
+      # Traced once for each number of rows, not once a task. Replicas cannot
+      # exchange anything inside a function.
+      make = tf.function(make, autograph=False)
     for index, inputs in enumerate(passes.inputs):
       gradient, loss, extra = make(inputs)
       losses.append(loss)
       extras.append(extra)
-      if found is None:
-        target, found = gradient, self._first(
-            gradient, coefficients, connected)
-      else:
-        found = self._add(
-            found, target, gradient, index, coefficients, connected)
+      each.append(gradient)
       share = rows[index] / sum(rows)
       moved = [m + share * (v - old) for m, v, old in zip(
           moved, self._statistics, before)]
@@ -216,9 +237,19 @@ class GradientStep:
         variable.assign(old)
     for variable, change in zip(self._statistics, moved):
       variable.assign_add(change)
-    assert found is not None  # There is a task.
     extra = tf.nest.map_structure(lambda *x: tf.concat(x, axis=0), *extras)
-    return _Pass(tf.stack(losses), extra, found)
+    return _Pass(tf.stack(losses), extra,
+                 self._compare(each, coefficients, connected))
+
+  def _compare(self, each: Sequence[List[tf.Tensor]], coefficients: tf.Tensor,
+               connected: Sequence[bool]) -> _Measurement:
+    """Measurement and update out of each task's gradient on this replica."""
+    target, *others = replicas.total(list(each))
+    found = self._first(target, coefficients, connected)
+    for index, gradient in enumerate(others, 1):
+      found = self._add(
+          found, target, gradient, index, coefficients, connected)
+    return found
 
   def _backward(self, tape: tf.GradientTape, loss: tf.Tensor,
                 slopes: tf.Tensor, connected: List[bool]) -> List[tf.Tensor]:

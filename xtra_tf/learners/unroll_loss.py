@@ -13,6 +13,7 @@ from xtra_tf.numerics import (
   augmentation,
   losses,
   observations,
+  replicas,
   scaling,
   two_hot,
 )
@@ -91,10 +92,11 @@ def training_actions(unroll: Unroll, settings: LearnerSettings,
                      for name in ('real', 'truncated'))
   played = real * tf.math.cumprod(1. - truncated, axis=1, exclusive=True) > 0.
   # A stream of its own beside those of the augmentation.
-  drawn = tf.random.stateless_uniform(
-      action.shape, seed=seed + tf.constant([1, 0]),
+  drawn = replicas.own_rows(tf.random.stateless_uniform(
+      [replicas.number() * action.shape[0], action.shape[1]],
+      seed=seed + tf.constant([1, 0]),
       maxval=num_actions if action_ids is None else len(action_ids),
-      dtype=tf.int32)
+      dtype=tf.int32))
   if action_ids is not None:
     drawn = tf.gather(tf.constant(list(action_ids), tf.int32), drawn)
   return tf.where(played, action, drawn)

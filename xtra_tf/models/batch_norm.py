@@ -1,10 +1,12 @@
 """Batch normalisation as PyTorch has it, for flat and for image tensors."""
 
 import math
+from typing import Tuple
 
 import tensorflow as tf
 
 from xtra_tf.errors import UsageError
+from xtra_tf.numerics import replicas
 
 
 class BatchNorm(tf.keras.layers.Layer):
@@ -19,7 +21,8 @@ class BatchNorm(tf.keras.layers.Layer):
   where the running variance takes the batch's *unbiased* variance (divisor
   n - 1), as torch.nn.BatchNorm1d and BatchNorm2d do. Keras' own layer does so
   for images only, and divides by n for flat inputs. Statistics and arithmetic
-  are float32 for an input of bfloat16 too.
+  are float32 for an input of bfloat16 too. On several replicas the batch is
+  that of all of them, as in torch.nn.SyncBatchNorm.
 
   With the attribute `trainable` False the layer is frozen and in inference mode
   whatever `training` says, as Keras' own.
@@ -69,8 +72,11 @@ class BatchNorm(tf.keras.layers.Layer):
     if not (training and self.trainable):
       return self._fused(x, self.running_mean, self.running_variance, False)[0]
     self._check_count(x)
-    none = tf.zeros([0])
-    y, mean, variance, *_ = self._fused(x, none, none, True)
+    if replicas.number() > 1:
+      y, mean, variance = self._synchronized(x)
+    else:
+      none = tf.zeros([0])
+      y, mean, variance, *_ = self._fused(x, none, none, True)
     for running, batch in ((self.running_mean, mean),
                            (self.running_variance, variance)):
       running.assign(self.MOMENTUM * running + (1. - self.MOMENTUM) * batch)
@@ -83,10 +89,40 @@ class BatchNorm(tf.keras.layers.Layer):
         x=x, scale=self.gamma, offset=self.beta, mean=mean, variance=variance,
         epsilon=self.EPSILON, exponential_avg_factor=1., is_training=training)
 
+  def _synchronized(self, x: tf.Tensor
+                    ) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """With the statistics of the rows of all replicas.
+
+      d = x - running mean
+      mean = running mean + sum d / n
+      variance = sum d^2 / n - (sum d / n)^2
+
+    One exchange is enough for both sums. Without the running mean, which is
+    near the batch's, the difference would lose digits.
+
+    Args:
+      x: <float32 or bfloat16>[B, H, W, C], of static shape.
+
+    Returns:
+      y, mean <float32>[C] and unbiased variance <float32>[C].
+    """
+    count = replicas.number() * math.prod(x.shape[:-1])
+    axes = list(range(x.shape.rank - 1))
+    wide = tf.cast(x, tf.float32)
+    shift = self.running_mean.read_value()
+    moved = wide - shift
+    first, second = tf.unstack(replicas.total(tf.stack(
+        [tf.reduce_sum(moved, axes), tf.reduce_sum(tf.square(moved), axes)])))
+    offset = first / count
+    biased = tf.nn.relu(second / count - tf.square(offset))
+    y = (moved - offset) * (self.gamma * tf.math.rsqrt(biased + self.EPSILON))
+    return (tf.cast(y + self.beta, x.dtype), shift + offset,
+            biased * (count / (count - 1)))
+
   def _check_count(self, x: tf.Tensor) -> None:
     """Static where the shape is; else when the op runs."""
     if x.shape[:-1].is_fully_defined():
-      count = math.prod(x.shape[:-1])
+      count = replicas.number() * math.prod(x.shape[:-1])
       if count < 2:
         raise UsageError(
             f'Batch norm {self.name!r} needs at least two values per channel '

@@ -8,6 +8,8 @@ from typing import Tuple
 
 import tensorflow as tf
 
+from xtra_tf.numerics import replicas
+
 # Named, because 'auto_select' draws other numbers when compiled by XLA. Even
 # so only integers agree, and floats are made of them.
 RANDOM_ALGORITHM = 'philox'
@@ -31,9 +33,9 @@ def random_shift(images: tf.Tensor, padding: int,
     <float32>[B, H, W, C].
   """
   batch, height, width, _ = images.shape
-  shifts = tf.random.stateless_uniform(
-      [batch, 2], seed, minval=-padding, maxval=padding + 1, dtype=tf.int32,
-      alg=RANDOM_ALGORITHM)
+  shifts = replicas.own_rows(tf.random.stateless_uniform(
+      [replicas.number() * batch, 2], seed, minval=-padding, maxval=padding + 1,
+      dtype=tf.int32, alg=RANDOM_ALGORITHM))
   rows = tf.clip_by_value(
       tf.range(height) + shifts[:, :1], 0, height - 1)
   columns = tf.clip_by_value(
@@ -56,10 +58,10 @@ def random_intensity(images: tf.Tensor, scale: float,
   Returns:
     <float32>[B, ...]; not clipped to [0, 1].
   """
-  shape = [images.shape[0]] + [1] * (images.shape.rank - 1)
-  integers = tf.random.stateless_uniform(
+  shape = [replicas.number() * images.shape[0]] + [1] * (images.shape.rank - 1)
+  integers = replicas.own_rows(tf.random.stateless_uniform(
       shape, seed, minval=0, maxval=2**RANDOM_BITS, dtype=tf.int32,
-      alg=RANDOM_ALGORITHM)
+      alg=RANDOM_ALGORITHM))
   uniform = (tf.cast(integers, tf.float32) + 0.5) / 2**RANDOM_BITS
   noise = tf.math.ndtri(uniform)
   return images * (1. + scale * tf.clip_by_value(noise, -2., 2.))

@@ -1,6 +1,11 @@
-"""Statistics of a batch by task. Axes: B batch, T tasks."""
+"""Statistics of a batch by task, over all replicas. Axes: B batch, T tasks.
+
+B are this replica's rows; what is returned is of the rows of all replicas.
+"""
 
 import tensorflow as tf
+
+from xtra_tf.numerics import replicas
 
 
 def mean_by_task(values: tf.Tensor, task: tf.Tensor,
@@ -14,6 +19,25 @@ def mean_by_task(values: tf.Tensor, task: tf.Tensor,
 
   Returns:
     <float32>[T]; 0 where a task has no row.
+  """
+  total = replicas.total(
+      tf.math.unsorted_segment_sum(values, task, num_tasks))
+  return tf.math.divide_no_nan(total, count_by_task(task, num_tasks))
+
+
+def share_by_task(values: tf.Tensor, task: tf.Tensor,
+                  num_tasks: int) -> tf.Tensor:
+  """What this replica's rows add to the mean of each task's rows.
+
+  The sum over the replicas is `mean_by_task`; with one it is that.
+
+  Args:
+    values: <float32>[B].
+    task: <int32>[B] in 0..num_tasks - 1.
+    num_tasks: T.
+
+  Returns:
+    <float32>[T]; 0 where a task has no row here.
   """
   total = tf.math.unsorted_segment_sum(values, task, num_tasks)
   return tf.math.divide_no_nan(total, count_by_task(task, num_tasks))
@@ -31,7 +55,9 @@ def max_by_task(values: tf.Tensor, task: tf.Tensor,
   Returns:
     <float32>[T]; 0 where a task has no row.
   """
-  highest = tf.math.unsorted_segment_max(values, task, num_tasks)
+  # The least number of all where this replica has no row of the task.
+  highest = replicas.maximum(
+      tf.math.unsorted_segment_max(values, task, num_tasks))
   return tf.where(count_by_task(task, num_tasks) > 0., highest,
                   tf.zeros_like(highest))
 
@@ -47,4 +73,4 @@ def count_by_task(task: tf.Tensor, num_tasks: int) -> tf.Tensor:
     <float32>[T].
   """
   ones = tf.ones_like(task, dtype=tf.float32)
-  return tf.math.unsorted_segment_sum(ones, task, num_tasks)
+  return replicas.total(tf.math.unsorted_segment_sum(ones, task, num_tasks))
