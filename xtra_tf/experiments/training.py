@@ -316,13 +316,9 @@ class _Session:
                  weights.measuring if weights else None),
           first_batch=latest.step if latest else 0)
 
-    def after_step(sample: Any, loss_info: Any) -> None:
-      _, info = sample
-      tables.update_priorities(info, loss_info.extra.priority)
-
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
-        after_train_strategy_step_fn=after_step if prioritized else None,
+        after_step=tables.update_priorities if prioritized else None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False)
 

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Tuple
 import numpy as np
 import tensorflow as tf
 
+from xtra_tf.models.batch_norm import BatchNorm
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.types import ModelOutput
 
@@ -51,8 +52,7 @@ class LinearWorldModel(WorldModel):
     bins = 2 * support + 1
     inputs = int(np.prod(observation_shape))
     self.encoder = matrix(inputs, size, 'encoder')
-    self.norm = tf.keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
-    self.norm.build([None, size])
+    self.norm = BatchNorm(size, 'norm')
     self.transition = matrix(size + num_actions, size, 'transition')
     self.recall = matrix(2 * size, size, 'recall')
     self.reward_head = matrix(size, bins, 'reward_head')

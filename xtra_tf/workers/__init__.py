@@ -3,10 +3,6 @@
 from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.maximum_priority import MaximumPriority
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame
+from xtra_tf.workers.step_learner import StepLearner
 from xtra_tf.workers.teacher_pass import TeacherPass, TeacherPassSummary
-from xtra_tf.workers.trainer import (
-    StepLearner,
-    Trainer,
-    TrainerHooks,
-    TrainingSchedule,
-)
+from xtra_tf.workers.trainer import Trainer, TrainerHooks, TrainingSchedule

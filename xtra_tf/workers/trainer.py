@@ -7,7 +7,6 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from absl import logging
 import numpy as np
 import tensorflow as tf
-from tf_agents.train import learner as tf_agents_learner
 
 from xtra_tf.errors import NonFiniteError, UsageError
 from xtra_tf.learners import TaskWeights
@@ -15,49 +14,7 @@ from xtra_tf.runs import MetricsWriter, StageProgress, as_storage_error
 from xtra_tf.variables import ManifestedCheckpoints
 from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.maximum_priority import MaximumPriority
-
-
-class StepLearner(tf_agents_learner.Learner):
-  """TF-Agents' Learner, one gradient step a call.
-
-  The original traces a step twice, once for the shape of its result and once
-  as the body of a loop. A search and an unroll are large to trace, and in
-  lock-step with the actor no loop is needed, so a step is traced once here. The
-  batch is drawn outside of it, where it is seen how long that takes.
-  """
-
-  def __init__(self, *args: Any, **kwargs: Any):
-    """Initializes the learner; the arguments are the original's."""
-    super().__init__(*args, **kwargs)
-    self._waited = 0.
-
-  def run(self, iterations: int = 1, iterator: Any = None,
-          parallel_iterations: int = 1) -> Any:
-    """Makes `iterations` gradient steps; returns the last one's LossInfo."""
-    del parallel_iterations
-    batches = iterator or self._experience_iterator
-    with self.strategy.scope():
-      for _ in range(iterations):
-        begun = time.perf_counter()
-        sample = next(batches)
-        self._waited += time.perf_counter() - begun
-        loss_info = self._one_step(sample)
-    for trigger in self.triggers:
-      trigger(self.train_step_numpy)
-    return loss_info
-
-  def take_waited(self) -> float:
-    """Seconds that steps have waited for their batches since the last call."""
-    waited, self._waited = self._waited, 0.
-    return waited
-
-  @tf.function(autograph=False)
-  def _one_step(self, sample: Any) -> Any:
-    return self.single_train_step(iter([sample]))
-
-  def save(self) -> None:
-    """Writes a checkpoint of agent and train step now."""
-    self._checkpointer.save(self.train_step)
+from xtra_tf.workers.step_learner import StepLearner
 
 
 @dataclasses.dataclass(frozen=True)

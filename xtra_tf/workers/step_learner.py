@@ -1,0 +1,110 @@
+"""TF-Agents' Learner, a gradient step a call, on one or several replicas."""
+
+import time
+from typing import Any, Callable, Optional
+
+import tensorflow as tf
+from tf_agents.train import learner as tf_agents_learner
+
+from xtra_tf.types import SampleInfo, TrainingMetrics
+
+# Of TrainingMetrics, what has a number for each of a replica's rows.
+_BY_ROW = ('parts', 'task', 'priority', 'agreement', 'divergence')
+# (where the rows came from, their new priorities) -> None
+AfterStep = Callable[[SampleInfo, tf.Tensor], None]
+
+
+class StepLearner(tf_agents_learner.Learner):
+  """TF-Agents' Learner, one gradient step a call.
+
+  The original traces a step twice, once for the shape of its result and once
+  as the body of a loop. A search and an unroll are large to trace, and in
+  lock-step with the actor no loop is needed, so a step is traced once here (on
+  several replicas: once for measured batches and once for others, as nothing
+  can be exchanged inside a branch). The batch is drawn outside of it, where it
+  is seen how long that takes, and priorities are given back outside as well:
+  nothing in the step needs the host.
+  """
+
+  def __init__(self, *args: Any, after_step: Optional[AfterStep] = None,
+               **kwargs: Any):
+    """Initializes the learner.
+
+    Args:
+      *args: the original's.
+      after_step: called with the rows of each replica of this process.
+      **kwargs: the original's.
+    """
+    super().__init__(*args, **kwargs)
+    self._after_step = after_step
+    self._waited = 0.
+
+  def run(self, iterations: int = 1, iterator: Any = None,
+          parallel_iterations: int = 1) -> Any:
+    """Makes `iterations` gradient steps.
+
+    Args:
+      iterations: number of steps.
+      iterator: of (unroll, info); the learner's own data set if left out.
+      parallel_iterations: not used.
+
+    Returns:
+      The last step's LossInfo; its `extra` has the rows of all replicas of
+      this process.
+    """
+    del parallel_iterations
+    batches = iterator or self._experience_iterator
+    for _ in range(iterations):
+      begun = time.perf_counter()
+      unroll, info = next(batches)
+      self._waited += time.perf_counter() - begun
+      with self.strategy.scope():
+        loss_info = self._one_step(unroll, self._is_measured(unroll))
+      if self._after_step is not None:
+        for rows, priority in zip(
+            self._each(info), self._each(loss_info.extra.priority),
+            strict=True):
+          self._after_step(rows, priority)
+    for trigger in self.triggers:
+      trigger(self.train_step_numpy)
+    return self._joined(loss_info)
+
+  def take_waited(self) -> float:
+    """Seconds that steps have waited for their batches since the last call."""
+    waited, self._waited = self._waited, 0.
+    return waited
+
+  def save(self) -> None:
+    """Writes a checkpoint of agent and train step now."""
+    self._checkpointer.save(self.train_step)
+
+  @tf.function(autograph=False)
+  def _one_step(self, unroll: Any, measured: Optional[bool]) -> Any:
+    return self.strategy.run(
+        self._agent.train, (unroll,),
+        {} if measured is None else {'measured': measured})
+
+  def _is_measured(self, unroll: Any) -> Optional[bool]:
+    """Of several replicas' batch; one replica's step looks for itself."""
+    if self.strategy.num_replicas_in_sync == 1:
+      return None
+    return bool(self._each(unroll.measuring)[0][0].numpy())
+
+  def _each(self, nest: Any) -> Any:
+    """The nests of this process's replicas, in order."""
+    leaves = [self.strategy.experimental_local_results(leaf)
+              for leaf in tf.nest.flatten(nest)]
+    return [tf.nest.pack_sequence_as(nest, values)
+            for values in zip(*leaves)] if leaves else [nest]
+
+  def _joined(self, loss_info: Any) -> Any:
+    """One LossInfo out of those of the replicas."""
+    first, *others = self._each(loss_info)
+    if not others:
+      return first
+    extra: TrainingMetrics = first.extra
+    rows = {name: tf.nest.map_structure(
+        lambda *x: tf.concat(x, axis=0), getattr(extra, name),
+        *(getattr(other.extra, name) for other in others))
+            for name in _BY_ROW}
+    return first._replace(extra=extra._replace(**rows))
