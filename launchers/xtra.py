@@ -50,6 +50,10 @@ _EVALUATE = flags.DEFINE_bool(
     'that were trained. Those on source tasks are up to the setting '
     'SourceEvaluationSettings.episodes.')
 
+_STRATEGY = flags.DEFINE_enum(
+    'strategy', 'one', ['one', 'mirrored'], 'Devices of the gradient step: '
+    'one, or all GPUs of this machine, which share each batch equally.')
+
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 
@@ -66,7 +70,7 @@ def main() -> int:
       accept_config_change=_ACCEPT.value,
       only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,
       offline_timeout=_OFFLINE_TIMEOUT.value, from_runs=_FROM_RUN.value,
-      evaluate=_EVALUATE.value)
+      evaluate=_EVALUATE.value, strategy=_STRATEGY.value)
   sys.stdout.write(f'{report}\n')
   return 0
 

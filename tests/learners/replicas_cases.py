@@ -28,10 +28,10 @@ from xtra_tf.types import SampleInfo
 from xtra_tf.workers import StepLearner
 
 _REPLICAS = 2
-_QUOTAS = (4, 2)
+_QUOTAS = (8, 8)
 _FRAME, _STACK, _ACTIONS, _STEPS = (24, 24, 1), 2, 3, 1
 # Rows of the batch on each replica: as many of each task, in task order.
-_ROWS = ((0, 1, 4), (2, 3, 5))
+_ROWS = ((*range(4), *range(8, 12)), (*range(4, 8), *range(12, 16)))
 _MEASURED = (False, True, True, False)  # four steps: a window of two
 _CONFIG = EfficientZeroConfig(
     (*_FRAME[:2], _STACK * _FRAME[2]), num_actions=_ACTIONS, channels=4,

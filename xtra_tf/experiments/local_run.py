@@ -20,6 +20,7 @@ from xtra_tf.experiments import (
   offline_server,
   roles,
   stages,
+  strategies,
 )
 from xtra_tf.experiments.settings import MAIN_STAGES
 from xtra_tf.experiments.stages import StageRun
@@ -42,7 +43,8 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
              accept_config_change: bool = False,
              only: Sequence[str] = (), offline_address: Optional[str] = None,
              offline_timeout: float = 60.,
-             from_runs: Sequence[str] = (), evaluate: bool = True) -> str:
+             from_runs: Sequence[str] = (), evaluate: bool = True,
+             strategy: str = 'one') -> str:
   """Runs what is left of the main job and returns the path of its report.
 
   Args:
@@ -62,6 +64,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     evaluate: play the chosen stages' evaluation games on the target; False for
       stages that are made for other runs. Whether source tasks are played is
       up to `SourceEvaluationSettings`.
+    strategy: devices of the gradient steps, as of `strategies.make`.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -83,7 +86,8 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   taken = inheritance.find(
       parts, directory, inheritance.parse(from_runs), task_data)
   directory.inherit(taken)
-  run = StageRun(parts, directory, task_data)
+  run = StageRun(parts, directory, task_data,
+                 strategy=strategies.make(strategy))
   stages.check_selection(run, only, with_teachers=offline_address is None)
   settings = {**configuration.run_settings(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}

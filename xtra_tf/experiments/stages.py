@@ -19,6 +19,8 @@ from typing import (
   Sequence,
 )
 
+import tensorflow as tf
+
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments import (
@@ -44,6 +46,8 @@ class StageRun(NamedTuple):
   directory: RunDirectory
   task_data: Mapping[str, str]  # {task: folder} of data that the user brought
   shared: Optional[SharedServer] = None  # has the offline tasks' tables
+  # Devices of the gradient step; one if left out.
+  strategy: Optional[tf.distribute.Strategy] = None
 
 
 def check_selection(run: StageRun, only: Sequence[str],
@@ -178,7 +182,7 @@ def make_source_data(run: StageRun, task: TaskSpec) -> None:
       tasks=(task,), rows=(run.parts.stages['data'].stage.batch_size,),
       targets='reanalyzed', logs={}, online=True)
   parts = dataclasses.replace(run.parts, seed=run.parts.seed_of('data'))
-  _once(run, directory, lambda: train(parts, plan))
+  _once(run, directory, lambda: train(parts, plan, run.strategy))
 
 
 def train_teacher(run: StageRun, task: TaskSpec) -> None:
@@ -191,7 +195,7 @@ def train_teacher(run: StageRun, task: TaskSpec) -> None:
         stage='teacher', title=f'Teacher: {task.name}', directory=directory,
         tasks=(task,), rows=(run.parts.stages['teacher'].stage.batch_size,),
         targets='reanalyzed', logs={task.name: log})
-    result = train(run.parts, plan)
+    result = train(run.parts, plan, run.strategy)
     return {**result, **teacher_targets.store(run.parts, directory, task, log)}
 
   _once(run, directory, body)
@@ -206,7 +210,7 @@ def distil_student(run: StageRun) -> None:
     return train(parts, TrainingPlan(
         stage='student', title='Student', directory=directory,
         tasks=parts.sources, rows=plan_rows, targets='stored',
-        logs=_offline_logs(run), shared=run.shared))
+        logs=_offline_logs(run), shared=run.shared), run.strategy)
 
   _once(run, directory, body)
 
@@ -223,7 +227,8 @@ def clone_behaviour(run: StageRun) -> None:
     return train(parts, TrainingPlan(
         stage='cloning', title='Behaviour cloning', directory=directory,
         tasks=parts.sources, rows=rows, targets='actions',
-        logs={t.name: open_data(run, t, False) for t in parts.sources}))
+        logs={t.name: open_data(run, t, False) for t in parts.sources}),
+        run.strategy)
 
   _once(run, directory, body)
 
@@ -249,7 +254,7 @@ def finetune(run: StageRun) -> None:
                          if transfer.parts else None),
         initial_parts=(None if set(transfer.parts) == set(MODEL_PARTS)
                        else transfer.parts),
-        frozen=transfer.frozen))
+        frozen=transfer.frozen), run.strategy)
 
   _once(run, directory, body)
 
@@ -264,7 +269,7 @@ def train_from_scratch(run: StageRun) -> None:
         stage='scratch', title=f'From scratch: {parts.target.name}',
         directory=directory, tasks=(parts.target,),
         rows=(parts.stages['scratch'].stage.batch_size,),
-        targets='reanalyzed', logs={}, online=True))
+        targets='reanalyzed', logs={}, online=True), run.strategy)
 
   _once(run, directory, body)
 

@@ -5,7 +5,7 @@ A TrainingPlan says what is special about a stage; `train` is the same for all.
 
 import contextlib
 import dataclasses
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,12 +19,13 @@ from xtra_tf.experiments import (
   data_handshake,
   data_provenance,
   roles,
+  strategies,
   training_evaluation,
 )
 from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.training_plan import TrainingPlan
-from xtra_tf.learners import TaskWeights
+from xtra_tf.learners import TaskWeights, WorldModelAgent
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.offline_data import load_log
@@ -67,8 +68,15 @@ class Models:
     return model
 
 
-def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
-  """All instances start from the same weights, with the same parts frozen."""
+def build_models(parts: RunParts, plan: TrainingPlan,
+                 strategy: tf.distribute.Strategy) -> Models:
+  """All instances start from the same weights, with the same parts frozen.
+
+  Args:
+    parts: all settings of the run.
+    plan: of the stage.
+    strategy: that learns; the acting model is no part of it.
+  """
   seed = plan.seed(parts.seed)
   description = roles.describe_model(parts, plan.stage, plan.tasks)
 
@@ -77,12 +85,13 @@ def build_models(parts: RunParts, plan: TrainingPlan) -> Models:
     model.freeze(plan.frozen)
     return model
 
-  online = build()
-  _restore_initial(parts, plan, online, description)
-  models = Models(online)
-  if plan.targets not in _WITHOUT_TARGET_NETWORK:
-    models.target = build()
-    copy_variables(online, models.target)
+  with strategy.scope():
+    online = build()
+    _restore_initial(parts, plan, online, description)
+    models = Models(online)
+    if plan.targets not in _WITHOUT_TARGET_NETWORK:
+      models.target = build()
+      copy_variables(online, models.target)
   if plan.online:
     models.acting = build()
     copy_variables(online, models.acting)
@@ -102,34 +111,39 @@ def _restore_initial(parts: RunParts, plan: TrainingPlan, online: WorldModel,
   copy_variables(student, online, plan.initial_parts)
 
 
-def _targets(parts: RunParts, plan: TrainingPlan,
-             models: Models) -> TargetsFn:
+def _targets(parts: RunParts, plan: TrainingPlan, models: Models,
+             rows: Sequence[int]) -> TargetsFn:
   if plan.targets == 'stored':
     return roles.stored_targets(parts, plan.stage, plan.tasks[0])
   if plan.targets == 'actions':
     return roles.action_targets(plan.tasks[0])
   target = models.need('target')
   if plan.targets == 'finetuning':
-    return roles.finetuning_targets(parts, target, plan.rows)
+    return roles.finetuning_targets(parts, target, rows)
   return roles.reanalyzed_targets(parts, plan.stage, target, plan.tasks[0])
 
 
-def train(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
+def train(parts: RunParts, plan: TrainingPlan,
+          strategy: Optional[tf.distribute.Strategy] = None
+          ) -> Dict[str, Any]:
   """Runs a stage's training to its end, or goes on with it.
 
   Args:
     parts: all settings of the run.
     plan: what is special about the stage.
+    strategy: devices of the gradient step; one if left out.
 
   Returns:
     JSON-able facts about the stage: updates, env_steps.
 
   Raises:
     IncompatibleDataError: a log lacks what the targets read.
+    UsageError: the replicas cannot share the batch equally.
   """
   check_columns(parts, plan)
   with contextlib.closing(contextlib.ExitStack()) as stack:
-    return _Session(parts, plan, stack).run()
+    return _Session(parts, plan, stack,
+                    strategy or tf.distribute.get_strategy()).run()
 
 
 def check_columns(parts: RunParts, plan: TrainingPlan) -> None:
@@ -157,14 +171,19 @@ class _Session:
   """One process's part of a stage's training."""
 
   def __init__(self, parts: RunParts, plan: TrainingPlan,
-               stack: contextlib.ExitStack):
+               stack: contextlib.ExitStack, strategy: tf.distribute.Strategy):
+    self._strategy = strategy
+    self._rows = strategies.rows_of_a_replica(
+        plan.rows, strategy.num_replicas_in_sync, plan.stage)
     self._parts = parts
     self._plan = plan
     self._stack = stack
     self._settings = parts.stages[plan.stage]
     self._maximum = MaximumPriority()
-    self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
-    self._models = build_models(parts, plan)
+    self._copies: List[Tuple[tf.Variable, tf.Variable]] = []
+    with strategy.scope():
+      self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
+    self._models = build_models(parts, plan, strategy)
     self._env_steps = tf.Variable(
         np.zeros(len(plan.tasks), np.int64), name='env_steps')
 
@@ -290,6 +309,31 @@ class _Session:
                      checkpoints: ManifestedCheckpoints) -> StepLearner:
     """Builds the agent and TF-Agents' Learner, which restores what it finds."""
     plan = self._plan
+    with self._strategy.scope():
+      agent = self._build_agent()
+    # TF-Agents restores what matches and says nothing of the rest.
+    checkpoints.check_fits(agent=agent, train_step=self._train_step)
+    latest, replicas = checkpoints.latest(), self._strategy.num_replicas_in_sync
+    prioritized = self._settings.replay.priority_exponent > 0
+    extras = Extras(roles.legal_masks(plan.tasks), self._env_steps,
+                    *self._read_by_batches())
+
+    def dataset() -> tf.data.Dataset:
+      # Each replica takes a batch of its own.
+      return tables.dataset(
+          self._composition(), extras,
+          first_batch=latest.step * replicas if latest else 0)
+
+    return StepLearner(
+        plan.directory.path, self._train_step, agent, dataset,
+        after_step=tables.update_priorities if prioritized else None,
+        checkpoint_interval=_NEVER, summary_interval=0,
+        max_checkpoints_to_keep=3, run_optimizer_variable_init=False,
+        strategy=self._strategy)
+
+  def _build_agent(self) -> WorldModelAgent:
+    """The agent, with the task weights where there are any."""
+    plan = self._plan
     self._task_weights: Optional[TaskWeights] = None
     if plan.weighted:
       self._task_weights = TaskWeights(
@@ -298,37 +342,37 @@ class _Session:
         self._parts, plan.tasks[0], self._models.online, greedy=True,
         seed=plan.seed(self._parts.seed),
         planner=roles.acting_planner(self._parts, plan.stage))
-    agent = roles.build_agent(
+    return roles.build_agent(
         self._parts, plan.stage, model=self._models.online,
         target_model=self._models.target, policy=policy,
-        targets=_targets(self._parts, plan, self._models), rows=plan.rows,
-        train_step=self._train_step, task_weights=self._task_weights)
-    # TF-Agents restores what matches and says nothing of the rest.
-    checkpoints.check_fits(agent=agent, train_step=self._train_step)
-    weights, latest = self._task_weights, checkpoints.latest()
-    prioritized = self._settings.replay.priority_exponent > 0
+        targets=_targets(self._parts, plan, self._models, self._rows),
+        rows=plan.rows, train_step=self._train_step,
+        task_weights=self._task_weights)
 
-    def dataset() -> tf.data.Dataset:
-      return tables.dataset(
-          self._composition(),
-          Extras(roles.legal_masks(plan.tasks), self._env_steps,
-                 weights.weights if weights else None,
-                 weights.measuring if weights else None),
-          first_batch=latest.step if latest else 0)
+  def _read_by_batches(self) -> Tuple[Optional[tf.Variable], ...]:
+    """Task weights and the measuring flag, as a data set can read them.
 
-    return StepLearner(
-        plan.directory.path, self._train_step, agent, dataset,
-        after_step=tables.update_priorities if prioritized else None,
-        checkpoint_interval=_NEVER, summary_interval=0,
-        max_checkpoints_to_keep=3, run_optimizer_variable_init=False)
+    It cannot read a strategy's variables; then these are copies, which
+    `_after_update` keeps up to date.
+    """
+    weights = self._task_weights
+    if weights is None:
+      return None, None
+    read = [weights.weights, weights.measuring]
+    if self._strategy.num_replicas_in_sync > 1:
+      self._copies = [(tf.Variable(v, trainable=False), v) for v in read]
+      read = [copy for copy, _ in self._copies]
+    return tuple(read)
 
   def _composition(self) -> Composition:
     plan = self._plan
     return roles.batch_composition(
-        self._settings, plan.rows, plan.online, plan.seed(self._parts.seed),
+        self._settings, self._rows, plan.online, plan.seed(self._parts.seed),
         plan.weighted and self._parts.task_weights.use == 'sampling')
 
   def _after_update(self, step: int) -> None:
+    for copy, original in self._copies:
+      copy.assign(original.read_value())
     self._publish(step)
     self._offline.advance(step)
 

@@ -157,13 +157,13 @@ class WorldModelAgent(tf_agent.TFAgent):
       return TaskLosses(
           segments.share_by_task(each, unroll.task, len(self._shares)), extra)
 
+    flag = self._measured(unroll, measured)
     result = self._gradient_step(
-        losses, self._shares * factor, rate,
-        self._measured(unroll, measured), self._passes(rows))
+        losses, self._shares * factor, rate, flag, self._passes(rows))
     if self.task_weights is not None:
       self.task_weights.observe(
           result.cosine,
-          tf.logical_and(unroll.measuring[0], result.finite), step,
+          tf.logical_and(flag, result.finite), step,
           segments.count_by_task(unroll.task, len(self._shares)) > 0.)
     replicas.assign([self.train_step_counter], [step + 1])
     return self._loss_info(unroll, targets, result, rate)

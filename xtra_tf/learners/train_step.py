@@ -126,10 +126,10 @@ class GradientStep:
     connected: List[bool] = []
     if measured is None or measured is False:
       made = self._plain(losses_fn, coefficients, connected)
-    elif measured is True and passes is None:
-      made = self._unrolled(losses_fn, coefficients, connected)
     elif measured is True:
-      made = self._by_task(passes, coefficients, before, connected)
+      made = (self._unrolled(losses_fn, coefficients, connected)
+              if passes is None else
+              self._by_task(passes, coefficients, before, connected))
     elif passes is None:
       made = self._joint(losses_fn, coefficients, measured, connected)
     else:

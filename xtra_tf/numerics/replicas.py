@@ -17,6 +17,13 @@ def number() -> int:
   return 1 if context is None else context.num_replicas_in_sync
 
 
+def index() -> Any:
+  """This replica's place, 0..number() - 1; a tensor if there are several."""
+  if number() == 1:
+    return 0
+  return tf.distribute.get_replica_context().replica_id_in_sync_group
+
+
 def total(nest: Any) -> Any:
   """Sums over all replicas; gradients flow through it.
 
@@ -63,9 +70,8 @@ def own_rows(whole: tf.Tensor) -> tf.Tensor:
   if count == 1:
     return whole
   rows = whole.shape[0] // count
-  index = tf.distribute.get_replica_context().replica_id_in_sync_group
   parts = tf.reshape(whole, [count, rows, *whole.shape[1:]])
-  return tf.gather(parts, index)
+  return tf.gather(parts, index())
 
 
 def assign(variables: Sequence[tf.Variable],

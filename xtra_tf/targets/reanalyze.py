@@ -8,10 +8,12 @@ import tensorflow as tf
 from xtra_tf import types
 from xtra_tf.errors import UsageError
 from xtra_tf.models.world_model import WorldModel
-from xtra_tf.numerics import observations, schedules
+from xtra_tf.numerics import observations, replicas, schedules
 from xtra_tf.planning.planner import Planner
 from xtra_tf.targets import unroll_targets
 from xtra_tf.targets.settings import DEFAULT_SETTINGS, TargetSettings
+
+_REPLICA_SEEDS = 1_000_003  # between the seeds of two replicas
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +200,10 @@ class ReanalyzedTargets(tf.Module):
                               interval=self._off_policy_interval)
 
   def _next_seed(self) -> tf.Tensor:
-    return tf.stack([self._seed, self._calls.assign_add(1)])
+    calls = self._calls + 1
+    replicas.assign([self._calls], [calls])
+    # Rows on other replicas get other numbers.
+    return tf.stack([self._seed + _REPLICA_SEEDS * replicas.index(), calls])
 
 
 def _by_row(x: tf.Tensor, rows: int) -> tf.Tensor:
