@@ -323,7 +323,7 @@ class LearnerCheckpointTest(tf.test.TestCase):
         directory, 'train', 'checkpoints')))
     value = '/.ATTRIBUTES/VARIABLE_VALUE'
     for path in ('agent/world_model/encoder', 'train_step',
-                 'agent/world_model/norm/moving_mean',
+                 'agent/world_model/norm/running_mean',
                  'agent/optimizer/velocity/0',
                  'agent/target_network/_snapshot/0',
                  'agent/target_network/_target/encoder',
