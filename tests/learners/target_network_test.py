@@ -33,9 +33,9 @@ class TargetNetworkTest(tf.test.TestCase):
   def test_running_statistics_are_copied(self):
     online = LinearWorldModel((2,), size=2)
     target = LinearWorldModel((2,), size=2)
-    online.norm.moving_mean.assign([5., 6.])
+    online.norm.running_mean.assign([5., 6.])
     TargetNetwork(online, target).refresh(tf.constant(0, tf.int64))
-    self.assertAllEqual(target.norm.moving_mean, [5., 6.])
+    self.assertAllEqual(target.norm.running_mean, [5., 6.])
 
   def test_needs_another_model_of_the_same_structure(self):
     online = LinearWorldModel((2,), size=2)

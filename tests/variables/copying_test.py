@@ -10,7 +10,7 @@ class CopyVariablesTest(parameterized.TestCase, tf.test.TestCase):
 
   def models(self, **other):
     source = LinearWorldModel((2,), size=4, seed=1)
-    source.norm.moving_mean.assign(tf.fill([4], 5.))
+    source.norm.running_mean.assign(tf.fill([4], 5.))
     return source, LinearWorldModel((2,), **{'size': 4, 'seed': 2, **other})
 
   def test_all(self):
@@ -18,7 +18,7 @@ class CopyVariablesTest(parameterized.TestCase, tf.test.TestCase):
     copy_variables(source, target)
     for a, b in zip(source.variables, target.variables):
       self.assertAllEqual(a, b)
-    self.assertAllEqual(target.norm.moving_mean, tf.fill([4], 5.))
+    self.assertAllEqual(target.norm.running_mean, tf.fill([4], 5.))
 
   def test_copies_are_independent(self):
     source, target = self.models()
@@ -31,7 +31,7 @@ class CopyVariablesTest(parameterized.TestCase, tf.test.TestCase):
     before = target.value_head.numpy()
     copy_variables(source, target, parts=('norm', 'encoder'))
     self.assertAllEqual(target.encoder, source.encoder)
-    self.assertAllEqual(target.norm.moving_mean, source.norm.moving_mean)
+    self.assertAllEqual(target.norm.running_mean, source.norm.moving_mean)
     self.assertAllEqual(target.value_head, before)
 
   def test_other_shape_names_it_and_copies_nothing(self):
