@@ -53,7 +53,7 @@ class CheckFitsTest(parameterized.TestCase, tf.test.TestCase):
       ('another_name', Part(norm=_network([]).norm, blocks=[_variable(2)]),
        r'model/blocks/0: expected.*model/layers/0: found'),
       ('no_statistics', Part(layers=[_variable(2), _variable(3)]),
-       r'model/norm/running_variance: found float32\[2\]'))
+       r'model/norm/moving_variance: found float32\[2\]'))
   def test_different(self, model, message):
     prefix = self.save(model=_network([2, 3]))
     with self.assertRaisesRegex(
@@ -100,7 +100,7 @@ class CheckFitsTest(parameterized.TestCase, tf.test.TestCase):
     names = checkpoint_graph.named_variables(_network([2, 3]), 'a')
     self.assertCountEqual(names, [
         'a/layers/0', 'a/layers/1', 'a/norm/gamma', 'a/norm/beta',
-        'a/norm/running_mean', 'a/norm/running_variance'])
+        'a/norm/moving_mean', 'a/norm/moving_variance'])
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ class CopyVariablesTest(parameterized.TestCase, tf.test.TestCase):
     before = target.value_head.numpy()
     copy_variables(source, target, parts=('norm', 'encoder'))
     self.assertAllEqual(target.encoder, source.encoder)
-    self.assertAllEqual(target.norm.running_mean, source.norm.moving_mean)
+    self.assertAllEqual(target.norm.running_mean, source.norm.running_mean)
     self.assertAllEqual(target.value_head, before)
 
   def test_other_shape_names_it_and_copies_nothing(self):

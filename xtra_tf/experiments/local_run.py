@@ -64,7 +64,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     evaluate: play the chosen stages' evaluation games on the target; False for
       stages that are made for other runs. Whether source tasks are played is
       up to `SourceEvaluationSettings`.
-    strategy: devices of the gradient steps, as of `strategies.make`.
+    strategy: devices of the learner, as of `strategies.make`.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -86,8 +86,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   taken = inheritance.find(
       parts, directory, inheritance.parse(from_runs), task_data)
   directory.inherit(taken)
-  run = StageRun(parts, directory, task_data,
-                 strategy=strategies.make(strategy))
+  run = StageRun(parts, directory, task_data, None, strategies.make(strategy))
   stages.check_selection(run, only, with_teachers=offline_address is None)
   settings = {**configuration.run_settings(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
