@@ -17,9 +17,9 @@ def main() -> None:
   cpu, = tf.config.list_physical_devices('CPU')
   tf.config.set_logical_device_configuration(
       cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-  print(local_run.run_xtra(
+  local_run.run_xtra(
       sys.argv[1], gin_files=[tiny_run.GIN_FILE],
-      gin_bindings=list(tiny_run.BINDINGS), seed=0, strategy='mirrored'))
+      gin_bindings=list(tiny_run.BINDINGS), seed=0, strategy='mirrored')
 
 
 if __name__ == '__main__':

@@ -84,7 +84,7 @@ class RandomEvaluationTest(parameterized.TestCase):
 
   def test_an_action_that_is_not_legal(self):
     with self.assertRaisesRegex(
-        UsageError, "tiny:catch has no legal action 'LEFTT'. Did you mean LEFT"):
+        UsageError, "catch has no legal action 'LEFTT'. Did you mean LEFT"):
       self._prepare(actions=['LEFTT'])
 
   def test_a_misspelt_task(self):
