@@ -39,7 +39,7 @@ if os.path.exists(os.path.join(behaviour, 'wait')):
     open(os.path.join(root, 'saved'), 'w').close()
     sys.exit('error: Interrupted.')
 if os.path.exists(os.path.join(behaviour, 'fail-' + stage + flags['seed'])):
-  print('on the way')
+  print('on the way', flush=True)
   sys.stderr.write('error: ' + root + '/train is full.\nMake room.\n')
   sys.exit(74)
 task = 'tiny.catch' if stage == 'finetune' else ''

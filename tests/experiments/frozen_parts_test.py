@@ -53,12 +53,12 @@ def _agent(parts):
       stage='finetune', title='', directory=None,
       tasks=(parts.target, *parts.sources), rows=_ROWS, targets='finetuning',
       logs={}, online=True, weighted=True, frozen=parts.transfer.frozen)
-  models = training.build_models(parts, plan)
+  models = training.build_models(parts, plan, tf.distribute.get_strategy())
   return roles.build_agent(
       parts, 'finetune', model=models.online, target_model=models.target,
       policy=roles.planning_policy(parts, parts.target, models.online,
                                    greedy=True, seed=0),
-      targets=training._targets(parts, plan, models), rows=_ROWS,
+      targets=training._targets(parts, plan, models, _ROWS), rows=_ROWS,
       train_step=tf.Variable(0, dtype=tf.int64),
       task_weights=TaskWeights(parts.task_weights, 3))
 

@@ -61,7 +61,7 @@ class CheckSelectionTest(parameterized.TestCase):
     with (mock.patch.object(stages, 'train', return_value={}) as train,
           mock.patch.object(RunDirectory, 'record_stage')):
       stages.make_source_data(run, run.parts.sources[0])
-    (parts, plan), _ = train.call_args
+    (parts, plan, _), _ = train.call_args
     self.assertEqual((plan.stage, parts.seed), ('data', expected))
     self.assertEqual(run.parts.seed, 0)
 

@@ -53,7 +53,8 @@ class _Watch:
 
   def run_session(self, parts, plan, stack):
     """Trains, looking at the session before each step and after the last."""
-    session = training._Session(parts, plan, stack)
+    session = training._Session(parts, plan, stack,
+                                tf.distribute.get_strategy())
     original = StepLearner.run
 
     def run(learner, iterations=1, **kwargs):
@@ -218,7 +219,7 @@ class WhoseTargetsTest(parameterized.TestCase):
     models = training.Models('online', target='target', acting='acting')
     plan = mock.Mock(targets=targets, stage='scratch', tasks=('task',))
     with mock.patch.object(training.roles, maker) as made:
-      found = training._targets(mock.Mock(), plan, models)
+      found = training._targets(mock.Mock(), plan, models, (4,))
     self.assertIs(found, made.return_value)
     given = [a for a in made.call_args.args if a in ('online', 'target',
                                                      'acting')]
