@@ -35,7 +35,8 @@ class MirroredTest(absltest.TestCase):
     # What two replicas have learned plays on one device.
     played = subprocess.run(
         [sys.executable, '-m', 'launchers.evaluate',
-         f'--checkpoint={root}/finetune/{tiny_run.TARGET}',
+         '--checkpoint='
+         + directory.stage('finetune', tiny_run.TARGET).path,
          f'--task={tiny_run.TARGET}', '--episodes=2',
          f'--output={root}/again.jsonl'],
         cwd=tiny_run.ROOT, capture_output=True, text=True, timeout=300,
