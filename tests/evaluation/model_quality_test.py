@@ -115,6 +115,15 @@ class ModelQualityTest(parameterized.TestCase):
     self.assertAlmostEqual(quality.action_spread, 0., places=5)
     self.assertGreater(quality.state_spread, 0.1)
 
+  def test_batch_statistics_say_nothing_of_single_actions(self):
+    rows = _play('r' * 50 + 't0')
+    quality = model_quality.measure(
+        _Clairvoyant(rows), self._states(self._log(rows)), discount=_DISCOUNT,
+        legal_actions=_TASK.legal_actions, batch_statistics=True)
+    self.assertTrue(math.isnan(quality.action_spread))
+    self.assertTrue(math.isnan(quality.state_spread))
+    self.assertAlmostEqual(quality.value.r2, 1., places=5)
+
   def test_nothing_can_be_said_of_what_does_not_vary(self):
     rows = [row._replace(reward=0., raw_reward=0.) for row in _play(
         'r' * 50 + 't0')]

@@ -42,8 +42,10 @@ class ModelQuality(NamedTuple):
     prefix: value prefixes after 1..K steps, against their sums.
     prior_entropy: mean of the policy's over legal actions, nats.
     action_spread: mean over states of the standard deviation over legal actions
-      of q(a) = reward(a) + discount * value(a): what a search has to tell.
-    state_spread: standard deviation over states of the mean q.
+      of q(a) = reward(a) + discount * value(a): what a search has to tell. NaN
+      with batch statistics: where all states of a batch have the same action,
+      they take its effect away.
+    state_spread: standard deviation over states of the mean q; NaN likewise.
   """
   value: Fit
   prefix: Tuple[Fit, ...]
@@ -143,8 +145,10 @@ def _predictions(model: WorldModel, states: RecordedStates,
   entropy = -tf.reduce_sum(prior * tf.nn.log_softmax(logits), axis=1)
   q = []
   for action in legal_actions:
-    step = model.recurrent_inference(
-        root.state, tf.fill([count], action), training=training)
+    if training:
+      q.append(tf.fill([count], math.nan))
+      continue
+    step = model.recurrent_inference(root.state, tf.fill([count], action))
     q.append(tf.reshape(step.reward, [-1]) + discount * step.value)
   prefixes, output = [], root
   for k in range(states.action.shape[1]):

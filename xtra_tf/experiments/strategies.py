@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from xtra_tf.errors import UsageError, near_names
 
-# Of one process; several workers and TPUs are a matter of launchers.train.
+# Of one process.
 STRATEGIES = ('one', 'mirrored')
 
 
