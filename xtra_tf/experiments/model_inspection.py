@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError
-from xtra_tf.evaluation import model_quality
-from xtra_tf.evaluation.model_quality import ModelQuality, RecordedStates
-from xtra_tf.experiments import checkpoint_evaluation
+from xtra_tf.experiments import checkpoint_evaluation, model_quality
 from xtra_tf.experiments.checkpoint_evaluation import CheckpointPlayer
+from xtra_tf.experiments.model_quality import ModelQuality, RecordedStates
 from xtra_tf.planning import MctsPlanner
 
 

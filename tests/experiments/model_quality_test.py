@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
 from xtra_tf.errors import IncompatibleDataError
-from xtra_tf.evaluation import model_quality
+from xtra_tf.experiments import model_quality
 from xtra_tf.tasks import TaskSpec
 
 _TASK = TaskSpec(name='gym:Fake-v0', observation_shape=(1,),
