@@ -2,7 +2,7 @@
 
 Exit codes: 0 done, 1 a bug of ours, 2 wrong usage, 65 bad data, 69 a service
 that cannot be reached, 70 non-finite numbers, 74 input or output, 130
-interrupted.
+interrupted. A program that SIGTERM stops has saved and ends with 0.
 """
 
 import os
@@ -17,8 +17,6 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     'root_dir', None, 'Folder of the run; a used one is gone on with.')
 flags.DEFINE_bool('debug', False, 'Show a traceback with every error.')
-
-_EXIT_INTERRUPTED = 130
 
 
 def _parse_flags(argv: Sequence[str]) -> List[str]:
@@ -83,15 +81,20 @@ def _guarded(main: Callable[[], int]) -> NoReturn:
     logging.set_verbosity(logging.ERROR)
   _hush_gym()
   from xtra_tf import errors  # pylint: disable=import-outside-toplevel
+  from xtra_tf.runs import stop_request
+  stop_request.install()
   try:
     sys.exit(main())
   except errors.UserError as error:
     if FLAGS.debug:
       raise
     _fail(str(error), error.exit_code)
-  except KeyboardInterrupt:
-    _fail('Interrupted. The same command goes on from the last save.',
-          _EXIT_INTERRUPTED)
+  except KeyboardInterrupt as stopped:
+    if FLAGS.debug:
+      raise
+    sys.stderr.write(f'{str(stopped) or "Interrupted."} The same command goes '
+                     'on from the last save.\n')
+    sys.exit(getattr(stopped, 'exit_code', errors.EXIT_INTERRUPTED))
   except OSError as error:
     if FLAGS.debug:
       raise

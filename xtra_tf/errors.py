@@ -5,6 +5,7 @@ would be accepted. Launchers print it in one paragraph and end with the code.
 """
 
 import difflib
+import signal
 from typing import Iterable, Optional
 
 EXIT_USAGE = 2  # unknown flag, task, gin name; settings that clash
@@ -12,6 +13,7 @@ EXIT_BAD_DATA = 65
 EXIT_UNREACHABLE = 69
 EXIT_NON_FINITE = 70
 EXIT_IO = 74
+EXIT_INTERRUPTED = 130
 
 
 class UserError(Exception):
@@ -79,6 +81,24 @@ class StorageError(UserError):
   """A write failed or would fail: no space, no permission."""
 
   exit_code = EXIT_IO
+
+
+class Stopped(KeyboardInterrupt):
+  """A signal has asked the program to end.
+
+  SIGTERM is how a scheduler takes a machine back, and no failure: the exit code
+  is 0. After Ctrl-C it is 130.
+  """
+
+  def __init__(self, number: int):
+    self.signal = signal.Signals(number)
+    self.exit_code = 0 if number == signal.SIGTERM else EXIT_INTERRUPTED
+    super().__init__(f'Stopped by {self.signal.name}.')
+
+  def saved(self, what: str) -> 'Stopped':
+    """This, with a word on what was saved before it was raised again."""
+    self.args = (f'{self} Saved: {what}.',)
+    return self
 
 
 def near_names(name: str, known: Iterable[str], count: int = 3) -> str:

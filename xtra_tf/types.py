@@ -73,6 +73,7 @@ class SampleInfo(NamedTuple):
   """Where the rows of a batch came from; for the priority update."""
   key: tf.Tensor  # <uint64>[B] Reverb's item keys
   task: tf.Tensor  # <int32>[B]
+  position: tf.Tensor  # <int64>[B, 2] episode and step of the anchor
   probability: tf.Tensor  # <float64>[B]
 
 

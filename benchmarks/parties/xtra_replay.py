@@ -60,7 +60,7 @@ def measure(case: Dict[str, Any]) -> Dict[str, Any]:
     return {}
   log = EpisodeLog(case['folder'])
   tables = _tables(task, case)
-  writer = tables.writer(task.name, lambda: 1.)
+  writer = tables.writer(task.name, lambda *_: 1.)
   stream = LogStream(log, writer)
   before = _memory()
   begun = time.perf_counter()

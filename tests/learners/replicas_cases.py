@@ -89,6 +89,7 @@ def _info(step, rows):
   return SampleInfo(
       key=tf.constant([100 * step + row for row in rows], tf.uint64),
       task=tf.zeros([len(rows)], tf.int32),
+      position=tf.zeros([len(rows), 2], tf.int64),
       probability=tf.ones([len(rows)], tf.float64))
 
 

@@ -71,7 +71,7 @@ class LoadingTest(parameterized.TestCase, tf.test.TestCase):
     self.addCleanup(self.server.stop)
 
   def writer(self, name):
-    return ReplayWriter(self.server.client(), name, WINDOW, lambda: 1.)
+    return ReplayWriter(self.server.client(), name, WINDOW, lambda *_: 1.)
 
   def test_table_holds_every_real_step(self):
     log = write_log(self.create_tempdir().full_path, 'tiny:a', GAMES)

@@ -64,7 +64,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
     self.addCleanup(tables.stop)
     self.tables = tables
     for index, (name, steps) in enumerate(zip(TABLES, STEPS)):
-      writer = tables.writer(name, lambda: 1.)
+      writer = tables.writer(name, lambda *_: 1.)
       writer.load(make_episode('r' * (steps - 1) + 't0', number=index))
       writer.close()
     self.assertEqual(tables.sizes(), dict(zip(TABLES, STEPS)))
@@ -156,7 +156,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(indexed.least_items('a', 5), 5)
     self.assertEqual(indexed.least_items('a', 2), 3)
     self.assertEqual(reverb.least_items('a', 5), 3)
-    writer = indexed.writer('a', lambda: 1.)
+    writer = indexed.writer('a', lambda *_: 1.)
     writer.load(make_episode('rrrt0'))
     indexed.check_serves('a', 4)
     with self.assertRaisesRegex(

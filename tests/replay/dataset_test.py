@@ -55,7 +55,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
          for name, alpha in zip(TABLES, (ALPHA, 0., ALPHA))]
         + [TableSpec('empty', max_size=9)], WINDOW)
     for index, (name, steps) in enumerate(zip(TABLES, STEPS)):
-      writer = ReplayWriter(cls.server.client(), name, WINDOW, lambda: 1.)
+      writer = ReplayWriter(cls.server.client(), name, WINDOW, lambda *_: 1.)
       writer.load(episode(steps, index))
       writer.close()
 
@@ -205,7 +205,7 @@ class DatasetTest(parameterized.TestCase, tf.test.TestCase):
       with self.assertRaisesRegex(
           UnreachableError, f'{self.server.address} sent no batch for 0.3 s'):
         next(batches)
-    writer = ReplayWriter(self.server.client(), 'empty', WINDOW, lambda: 1.)
+    writer = ReplayWriter(self.server.client(), 'empty', WINDOW, lambda *_: 1.)
     writer.load(episode(3, 0))
     writer.close()
     patient = BoundedIterator(iter(data), self.server.address, 20.)

@@ -17,7 +17,7 @@ ALPHA = 0.6
 def table_of(*episodes, max_size=1000, window=WINDOW, alpha=ALPHA, **options):
   table = IndexedTable(
       TableSpec('tiny:one', max_size=max_size, priority_exponent=alpha), window)
-  writer = IndexedWriter(table, lambda: 1., **options)
+  writer = IndexedWriter(table, lambda *_: 1., **options)
   for episode in episodes:
     writer.load(episode)
   writer.close()
@@ -169,7 +169,7 @@ class IndexedTableTest(parameterized.TestCase, tf.test.TestCase):
 
   def test_writing_and_drawing_at_once(self):
     table = table_of(make_episode('r' * 50 + 't0'), max_size=60)
-    writer = IndexedWriter(table, lambda: 2.)
+    writer = IndexedWriter(table, lambda *_: 2.)
 
     def write():
       for number in range(30):

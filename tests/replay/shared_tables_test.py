@@ -59,7 +59,7 @@ def serve(port=None, ready=True):
   """A shared server with the table `b`."""
   server = ReplayServer([TableSpec('b', STEPS, 0., STEPS)], WINDOW, port,
                         others=[record_table()])
-  fill(ReplayWriter(server.client(), 'b', WINDOW, lambda: 1.))
+  fill(ReplayWriter(server.client(), 'b', WINDOW, lambda *_: 1.))
   if ready:
     publish(server.client(), record())
   return server
@@ -83,7 +83,7 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
     server = serve()
     self.addCleanup(server.stop)
     tables = self.tables(server)
-    fill(tables.writer('a', lambda: 1.))
+    fill(tables.writer('a', lambda *_: 1.))
     self.assertEqual(tables.sizes(), {'a': STEPS, 'b': STEPS})
     self.assertEqual(tables.least_items('a', 4), 1)
     batches = self.batches(tables, (3, 4))
@@ -107,7 +107,7 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
     server = serve()
     self.addCleanup(server.stop)
     tables = self.tables(server)
-    fill(tables.writer('a', lambda: 1.))
+    fill(tables.writer('a', lambda *_: 1.))
     weights = tf.Variable([1., 0.5])
     batches = iter(tables.dataset(
         Composition((3, 4), weighted=(1,)), Extras(
@@ -126,7 +126,7 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
     _, info = next(self.batches(tables, (4,)))
     tables.update_priorities(info, tf.ones([4]))  # nothing is done
     with self.assertRaisesRegex(UsageError, 'b of the .*cannot be written'):
-      tables.writer('b', lambda: 1.)
+      tables.writer('b', lambda *_: 1.)
 
   @parameterized.parameters('8000', 'host:', ':80', 'host:name')
   def test_address_that_is_none(self, address):
@@ -154,7 +154,7 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
     again = ReplayServer([TableSpec('b', STEPS, 0., STEPS)], WINDOW,
                          server.port, others=[record_table()])
     self.addCleanup(again.stop)
-    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda: 1.))
+    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda *_: 1.))
     table = dataclasses.replace(record().tables['b'], data='d1')
     publish(again.client(), dataclasses.replace(record(), tables={'b': table}))
     message = "came back with .* tables.b.data: expected 'd0', found 'd1'"
@@ -173,7 +173,7 @@ class SharedTablesTest(parameterized.TestCase, tf.test.TestCase):
                          server.port, others=[record_table()])
     self.addCleanup(again.stop)
     patience = shared_tables._Patience(shared, 'b')
-    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda: 1.))
+    fill(ReplayWriter(again.client(), 'b', WINDOW, lambda *_: 1.))
     time.sleep(.5)
     patience.check()  # longer than the limit, but it makes progress
     time.sleep(.5)

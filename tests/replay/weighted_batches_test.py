@@ -86,7 +86,7 @@ class TablesTest(parameterized.TestCase, tf.test.TestCase):
                   **options)
     self.addCleanup(tables.stop)
     for index, (name, steps) in enumerate(zip(TABLES, STEPS)):
-      writer = tables.writer(name, lambda: 1.)
+      writer = tables.writer(name, lambda *_: 1.)
       writer.load(make_episode('r' * (steps - 1) + 't0', number=index))
       writer.close()
     self.weights = tf.Variable([1., 0.9, 0.1, 0.])

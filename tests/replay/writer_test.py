@@ -104,8 +104,8 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
     super().setUp()
     self.client.reset('tiny:one')
 
-  def writer(self, window=WINDOW, max_priority=lambda: 1., **options):
-    return ReplayWriter(self.client, 'tiny:one', window, max_priority,
+  def writer(self, window=WINDOW, priority_of_new=lambda *_: 1., **options):
+    return ReplayWriter(self.client, 'tiny:one', window, priority_of_new,
                         **options)
 
   def items(self):
@@ -211,7 +211,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
         rate_limiter=reverb.rate_limiters.MinSize(1))
     server = reverb.Server([table], port=portpicker.pick_unused_port())
     writer = ReplayWriter(reverb.Client(f'localhost:{server.port}'), 'vectors',
-                          window, lambda: 1.)
+                          window, lambda *_: 1.)
     episode = make_episode('rrt0')
     frames = np.random.default_rng(0).normal(size=[4, 3]).astype(np.float32)
     episode = episode._replace(observation=frames)
@@ -226,7 +226,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
   @parameterized.named_parameters(
       ('ordinary', 2.5, 2.5), ('zero', 0., 1e-6), ('huge', 1e9, 1e6))
   def test_new_items_have_the_largest_priority(self, given, expected):
-    writer = self.writer(max_priority=lambda: given)
+    writer = self.writer(priority_of_new=lambda *_: given)
     writer.load(make_episode('rrt0'))
     writer.close()
     sample = next(iter(self.client.sample('tiny:one', emit_timesteps=False)))
@@ -236,7 +236,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
       ('nan', float('nan'), 'nan'), ('infinite', float('inf'), 'inf'),
       ('negative', -1., '-1.0'), ('array', np.ones([1]), 'array'))
   def test_priority_that_spoils_a_table(self, given, shown):
-    writer = self.writer(max_priority=lambda: given)
+    writer = self.writer(priority_of_new=lambda *_: given)
     with self.assertRaisesRegex(
         IncompatibleDataError, f'table tiny:one has the priority .*{shown}'):
       writer.load(make_episode('rrt0'))
@@ -247,7 +247,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
     self.assertNotEmpty(self.items())
 
   def test_item_is_there_as_soon_as_its_rows_are(self):
-    writer = self.writer(max_priority=lambda: 1.)
+    writer = self.writer(priority_of_new=lambda *_: 1.)
     episode = make_episode('r' * 40)
     for step in range(40):
       writer.append(episode.row(step), 7, step)
@@ -301,7 +301,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
 
   def test_table_that_does_not_exist(self):
     with self.assertRaisesRegex(UsageError, "no table 'tiny:on'.*tiny:one"):
-      ReplayWriter(self.client, 'tiny:on', WINDOW, lambda: 1.)
+      ReplayWriter(self.client, 'tiny:on', WINDOW, lambda *_: 1.)
 
   def test_table_of_other_windows(self):
     other = WindowSpec(stack=3, unroll_steps=3, td_steps=2,
@@ -311,7 +311,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
         IncompatibleDataError,
         r"observation: expected \(\(8, 2, 2, 3\), 'uint8'\), found "
         r"\(\(7, 2, 2, 1\), 'uint8'\)"):
-      ReplayWriter(self.client, 'tiny:one', other, lambda: 1.)
+      ReplayWriter(self.client, 'tiny:one', other, lambda *_: 1.)
 
   def test_no_server(self):
     address = f'localhost:{portpicker.pick_unused_port()}'
@@ -325,7 +325,7 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
                       rate_limiter=reverb.rate_limiters.MinSize(1))],
         port=portpicker.pick_unused_port())
     address = f'localhost:{server.port}'
-    writer = ReplayWriter(reverb.Client(address), 'a', WINDOW, lambda: 1.,
+    writer = ReplayWriter(reverb.Client(address), 'a', WINDOW, lambda *_: 1.,
                           timeout_seconds=1)
     episode = make_episode('rrrrrrrrrt0')
     writer.load(episode)

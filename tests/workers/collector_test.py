@@ -32,10 +32,15 @@ def _task():
                   stack=STACK)
 
 
+def _calls(policy):
+  [calls] = [v for v in policy.variables() if v.name == 'calls:0']
+  return calls
+
+
 class _Session:
   """Everything that a collector needs, in one folder."""
 
-  def __init__(self, folder, seed=5, **options):
+  def __init__(self, folder, seed=5, keep_open=False, calls=None, **options):
     self.server = ReplayServer(
         [TableSpec('noise', max_size=10_000, priority_exponent=0.6)], WINDOW)
     environment = random_environment(
@@ -44,16 +49,23 @@ class _Session:
     time_step_spec = tensor_spec.from_spec(environment.time_step_spec())
     action_spec = tensor_spec.from_spec(environment.action_spec())
     model = LinearWorldModel((3, 3, STACK), num_actions=4)
-    policy = PlanningPolicy(time_step_spec, action_spec, model,
-                            PriorPlanner(visits=10.), STACK, seed=seed)
+    self.policy = policy = PlanningPolicy(
+        time_step_spec, action_spec, model, PriorPlanner(visits=10.), STACK,
+        seed=seed)
+    if calls is not None:  # as a checkpoint would restore it
+      _calls(policy).assign(calls)
     logs = [EpisodeLogWriter(folder, _task(), ('search', 'root_value'),
-                             writer=slot) for slot in range(SLOTS)]
-    tables = [ReplayWriter(self.server.client(), 'noise', WINDOW, lambda: 1.)
+                             writer=slot, keep_open=keep_open, block_steps=7)
+            for slot in range(SLOTS)]
+    self.open_games = {slot: log.read_open_episode()
+                       for slot, log in enumerate(logs)
+                       if keep_open and log.read_open_episode() is not None}
+    tables = [ReplayWriter(self.server.client(), 'noise', WINDOW, lambda *_: 1.)
               for _ in range(SLOTS)]
     self.collector = Collector(
         environment, policy, logs, tables, STACK,
         RandomPolicy(time_step_spec, action_spec, seed=seed), WARM_UP,
-        **options)
+        open_games=self.open_games, **options)
 
   def stop(self):
     """Closes the collector; how many items the table holds then."""
@@ -177,6 +189,52 @@ class CollectorTest(tf.test.TestCase):
     self.assertNotEmpty(new)
     for episode in new:
       self.assertNotIn(episode.observation[0].tobytes(), seen.values())
+
+  def _episodes(self, folder):
+    return list(EpisodeLog(folder, expected_task=_task()).episodes())
+
+  def test_games_left_open_are_gone_on_with_as_if_nothing_had_been(self):
+    folders = [os.path.join(self.create_tempdir().full_path, name)
+               for name in ('whole', 'broken')]
+    whole = _Session(folders[0], keep_open=True)
+    expected = whole.collector.collect(300)
+    calls = int(_calls(whole.policy))
+    whole.stop()
+    broken = _Session(folders[1], keep_open=True)
+    games, done = broken.collector.collect(WARM_UP), 0
+    resumed = 0
+    for steps in (33, 61, 62, 63, 100, 101, 170, 240, 300):
+      games += broken.collector.collect(steps - broken.collector.env_steps)
+      done = int(_calls(broken.policy))
+      broken.stop()
+      broken = _Session(folders[1], keep_open=True, calls=done)
+      resumed += len(broken.open_games)
+    broken.stop()
+    self.assertGreater(resumed, 15)
+    self.assertEqual(done, calls)
+    self.assertEqual(games, expected)
+    for one, other in zip(*map(self._episodes, folders), strict=True):
+      for name, values, found in zip(one._fields, one, other):
+        self.assertAllEqual(values, found, name)
+
+  def test_a_game_that_does_not_come_back_ends_as_cut(self):
+    folder = os.path.join(self.create_tempdir().full_path, 'log')
+    first = _Session(folder, keep_open=True)
+    first.collector.collect(45)
+    first.stop()
+    told = []
+    # Another seed makes other games of all slots.
+    second = _Session(folder, seed=6, keep_open=True,
+                      on_cut=lambda *place: told.append(place))
+    left = dict(second.open_games)
+    second.collector.collect(30)
+    second.stop()
+    self.assertEqual(sorted(slot for slot, _ in told), sorted(left))
+    episodes = {e.number: e for e in self._episodes(folder)}
+    for game in left.values():
+      self.assertEqual(episodes[game.number].end, 'cut')
+      self.assertLen(episodes[game.number].real, len(game.real))
+      self.assertIn(game.number + 1, episodes)
 
 
 if __name__ == '__main__':

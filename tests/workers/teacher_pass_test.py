@@ -20,7 +20,7 @@ from xtra_tf.planning import PriorPlanner
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.testing.linear_world_model import LinearWorldModel
 from xtra_tf.workers import TeacherPass
-from xtra_tf.workers.teacher_pass import stacks_of
+from xtra_tf.workers.frame_stacks import stacks_of
 
 STACK = 3
 # r real, l a life is lost, t the game ends, 0 not real: the no-op after a lost

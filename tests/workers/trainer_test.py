@@ -1,15 +1,19 @@
 """The order of acting, learning and saving, with parts that only count."""
 
 import contextlib
+import signal
 
 from absl.testing import parameterized
 import numpy as np
 import tensorflow as tf
 from tf_agents.agents import tf_agent
 
-from xtra_tf.types import LossParts, TrainingMetrics
+from xtra_tf.errors import NonFiniteError, Stopped
+from xtra_tf.runs import read_incidents, stop_request
+from xtra_tf.types import LossParts, SampleInfo, TrainingMetrics
 from xtra_tf.workers.trainer import (
   Trainer,
+  TrainerHooks,
   TrainingSchedule,
   training_scalars,
 )
@@ -18,23 +22,36 @@ from xtra_tf.workers.trainer import (
 class CountingLearner:
   """Counts steps."""
 
-  def __init__(self, events):
+  def __init__(self, events, non_finite=(), signals=()):
     self.train_step = tf.Variable(0, dtype=tf.int64)
+    self.broken = []
+    self.rows = [SampleInfo(
+        key=np.array([3], np.uint64), task=np.array([0], np.int32),
+        position=np.array([[7, 11]]), probability=np.ones([1]))]
     self._events = events
+    self._non_finite = non_finite  # steps
+    self._signals = dict(signals)  # {step: sent while it is made}
 
   def run(self, iterations):
     self.train_step.assign_add(iterations)
     self._events.append('learn')
-    one = tf.ones([1])
-    return tf_agent.LossInfo(tf.constant(1.), TrainingMetrics(
-        parts=LossParts(one, one, one, one), task=tf.zeros([1], tf.int32),
+    one, step = tf.ones([1]), int(self.train_step)
+    if step in self._signals:
+      signal.raise_signal(self._signals[step])
+    finite = step not in self._non_finite
+    value = one if finite else one * np.nan
+    return tf_agent.LossInfo(value[0], TrainingMetrics(
+        parts=LossParts(value, one, one, one), task=tf.zeros([1], tf.int32),
         priority=one, task_loss=one, gradient_norm=tf.constant(1.),
         learning_rate=tf.constant(1.), cosine=one * np.nan,
-        task_gradient_norm=one * np.nan, finite=tf.constant(True),
+        task_gradient_norm=one * np.nan, finite=tf.constant(finite),
         agreement=one * np.nan, divergence=one * np.nan))
 
   def save(self):
     self._events.append('save')
+
+  def non_finite_variables(self):
+    return self.broken
 
   def take_waited(self):
     return 0.
@@ -43,6 +60,7 @@ class CountingLearner:
 class CountingCollector:
   """Counts environment steps, two at a time."""
   recent_return = None
+  log_lines = [5]
 
   def __init__(self, events):
     self.env_steps = 0
@@ -70,11 +88,13 @@ class Checkpoints:
   def latest(self):
     return None
 
-  def commit(self, step, env_steps, state):
+  def commit(self, step, env_steps, state, arrays=None):
     self.committed.append((step, env_steps))
+    self.state, self.arrays = state, arrays
 
 
 class Progress(contextlib.nullcontext):
+  title = 'Teacher: task'
 
   def update(self, step, **fields):
     pass
@@ -82,8 +102,11 @@ class Progress(contextlib.nullcontext):
 
 class Metrics:
 
+  def __init__(self):
+    self.rows = []
+
   def write(self, step, env_steps, scalars):
-    pass
+    self.rows.append((step, scalars))
 
 
 class TrainerTest(parameterized.TestCase, tf.test.TestCase):
@@ -95,7 +118,8 @@ class TrainerTest(parameterized.TestCase, tf.test.TestCase):
         updates=2, env_steps=12, updates_per_env_step=0.5, start_env_steps=8,
         save_interval=save_interval)
     Trainer(CountingLearner(events), schedule, checkpoints, Metrics(),
-            Progress(), ['task'], collector=CountingCollector(events)).run()
+            Progress(), ['task'], collector=CountingCollector(events),
+            logs_dir='').run()
     saves = ['flush', 'save'] if save_interval == 1 else []
     self.assertEqual(events, ['act'] * 4 + ['learn', *saves, 'act', 'learn',
                                             'act', 'flush', 'save'])
@@ -103,6 +127,103 @@ class TrainerTest(parameterized.TestCase, tf.test.TestCase):
     self.assertEqual(checkpoints.committed[-1], (2, 12))
     self.assertLen({step for step, _ in checkpoints.committed},
                    len(checkpoints.committed))
+
+
+class StopTest(parameterized.TestCase, tf.test.TestCase):
+  """Signals and non-finite losses."""
+
+  def setUp(self):
+    super().setUp()
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+      self.addCleanup(signal.signal, number, handler)
+    stop_request.install()
+    self.events, self.checkpoints = [], Checkpoints()
+    self.metrics = Metrics()
+    self.folder = self.create_tempdir().full_path
+
+  def train(self, updates=6, evaluation_interval=0, evaluate=None, **learner):
+    self.learner = CountingLearner(self.events, **learner)
+    trainer = Trainer(
+        self.learner, TrainingSchedule(
+            updates=updates, log_interval=100,
+            evaluation_interval=evaluation_interval), self.checkpoints,
+        self.metrics, Progress(), ['task'], logs_dir=self.folder,
+        hooks=TrainerHooks(evaluate=evaluate))
+    trainer.run()
+
+  @parameterized.parameters((signal.SIGTERM, 0), (signal.SIGINT, 130))
+  def test_signal_in_a_step_is_answered_by_a_save_after_it(self, number, code):
+    with self.assertRaisesRegex(
+        Stopped, rf'^Stopped by {number.name}. Saved: 3 updates of Teacher: '
+        'task.$') as caught:
+      self.train(signals={3: number})
+    self.assertEqual(caught.exception.exit_code, code)
+    self.assertEqual(self.events, ['learn'] * 3 + ['save'])
+    self.assertEqual(self.checkpoints.committed, [(3, 0)])
+    # What was learned since the last row of metrics is logged.
+    self.assertEqual([step for step, _ in self.metrics.rows], [3])
+
+  def test_first_step_is_not_waited_for(self):
+    with self.assertRaisesRegex(Stopped, '^Stopped by SIGTERM.$'):
+      self.train(signals={1: signal.SIGTERM})
+    self.assertEqual(self.checkpoints.committed, [])
+
+  def test_signal_in_an_evaluation_ends_it_and_saves(self):
+    played = []
+
+    def evaluate(step, env_steps):
+      del env_steps
+      signal.raise_signal(signal.SIGTERM)
+      played.append(step)
+
+    with self.assertRaisesRegex(Stopped, 'Saved: 2 updates'):
+      self.train(evaluation_interval=2, evaluate=evaluate)
+    self.assertEqual(played, [])
+    self.assertEqual(self.checkpoints.committed, [(2, 0)])
+
+  def test_evaluations_are_due_at_their_interval_and_not_at_the_end(self):
+    played = []
+    self.train(evaluation_interval=2, updates=6, evaluate=lambda step, _: (
+        played.append(step) or {'score': 1.}))
+    self.assertEqual(played, [2, 4])
+    self.assertIn((4, {'score': 1.}), self.metrics.rows)
+
+  def test_two_bad_steps_are_borne_and_recorded(self):
+    self.train(non_finite=(2, 4))
+    self.assertEqual(self.checkpoints.committed, [(6, 0)])
+    incidents = read_incidents(self.folder)
+    self.assertEqual([i['step'] for i in incidents], [2, 4])
+    self.assertEqual(incidents[0]['rows'], [
+        {'task': 'task', 'episode': 7, 'step': 11, 'parts': ['value']}])
+    [(step, row)] = self.metrics.rows
+    self.assertEqual(step, 6)
+    self.assertEqual(row['optim/steps_not_applied'], 2.)
+    self.assertEqual(row['loss/total'], 1.)  # of the steps that were applied
+
+  def test_three_bad_steps_stop_the_run(self):
+    with self.assertRaisesRegex(
+        NonFiniteError, r"not finite at step 5, as at 2 of the 100 .* loss nan,"
+        r".*'value': nan.*Last good checkpoint: none was saved yet"):
+      self.train(non_finite=(2, 4, 5))
+    self.assertLen(read_incidents(self.folder), 3)
+
+  def test_three_bad_steps_far_apart_are_borne(self):
+    self.train(updates=190, non_finite=(2, 80, 102, 181))
+    self.assertEqual(self.checkpoints.committed, [(190, 0)])
+    self.assertLen(read_incidents(self.folder), 4)
+
+  def test_variables_that_are_not_finite_are_not_saved(self):
+    learner = CountingLearner(self.events)
+    learner.broken = ['kernel:0', 'bias:0']
+    trainer = Trainer(learner, TrainingSchedule(updates=2), self.checkpoints,
+                      self.metrics, Progress(), ['task'], logs_dir=self.folder)
+    with self.assertRaisesRegex(
+        NonFiniteError, 'At step 2 2 variables are not finite: kernel:0, '
+        'bias:0. Expected finite numbers; nothing was saved.'):
+      trainer.run()
+    self.assertEqual(self.checkpoints.committed, [])
+    self.assertNotIn('save', self.events)
 
 
 def _update(task, agreement, divergence):

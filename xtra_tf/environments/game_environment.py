@@ -1,6 +1,6 @@
 """The PyEnvironment over any batch of games: episodes, lives, limits, seeds."""
 
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 import numpy as np
 from tf_agents.environments import py_environment
@@ -78,9 +78,10 @@ class GameEnvironment(py_environment.PyEnvironment):
     self._seed_fn = seed_fn
     self._life_loss_ends = life_loss_ends
     self._max_episode_steps = max_episode_steps
-    self._restarts = restarts
     slots = games.num_games
     self._slots = slots
+    # Slots in which no new game begins when one is over.
+    self._resting = np.full([slots], not restarts)
     self._legal = task.legal_mask()
     # One array for all time steps: the legal actions of a task never change.
     self._legal_actions = np.tile(self._legal, [slots, 1])
@@ -152,6 +153,55 @@ class GameEnvironment(py_environment.PyEnvironment):
                        f'got {numbers}.')
     self._next_episode = numbers.copy()
 
+  def resume(self, played: Mapping[int, np.ndarray],
+             look: Callable[[int, int, np.ndarray], None]) -> ts.TimeStep:
+    """Plays games anew up to where an earlier session left them.
+
+    A game is a function of its seed and of what is played, so that it comes
+    back as it was. Games of all slots end their replay together.
+
+    Args:
+      played: {slot: <int>[R] the actions of all R steps of its game so far, of
+        the no-op steps after lost lives too}. Other slots begin a game.
+      look: called with slot, step and the frame that the step's action answers
+        to, before it is played; may raise.
+
+    Returns:
+      The time step at which to go on, as `reset` would return it.
+    """
+    numbers = self._next_episode.copy()
+    time_step = self._reset()
+    left = np.array([len(played.get(slot, ())) for slot in range(self._slots)])
+    for tick in range(left.max(), -1, -1):
+      begins = left == tick
+      if begins.any() and tick < left.max():
+        self._next_episode[begins] = numbers[begins]
+        time_step = self._begun(begins, time_step)
+      self._resting = left < tick
+      self._over |= self._resting
+      actions = np.zeros([self._slots], np.int32)
+      for slot in np.flatnonzero((left >= tick) & (tick > 0)):
+        step = left[slot] - tick
+        look(int(slot), int(step), time_step.observation['frame'][slot])
+        actions[slot] = played[slot][step]
+      if tick:
+        time_step = self._step(actions)
+    self._current_time_step = time_step
+    return time_step
+
+  def _begun(self, chosen: np.ndarray, time_step: ts.TimeStep) -> ts.TimeStep:
+    """The time step with new games in the chosen slots."""
+    frames = self._coded(self._begin(chosen), chosen)
+    self._over &= ~chosen
+    self._life_lost &= ~chosen
+    frame = time_step.observation['frame'].copy()
+    frame[chosen] = frames[chosen]
+    return ts.TimeStep(
+        np.where(chosen, ts.StepType.FIRST, time_step.step_type),
+        np.where(chosen, np.float32(0), time_step.reward),
+        np.where(chosen, np.float32(1), time_step.discount),
+        {**time_step.observation, 'frame': frame})
+
   def close(self) -> None:
     self._games.close()
 
@@ -188,7 +238,7 @@ class GameEnvironment(py_environment.PyEnvironment):
     self._info = EpisodeInfo(raw_reward, terminal, truncated, life_loss, noop)
 
     # A no-op that ends the game cannot be LAST, since FIRST is due.
-    begins = (over & self._restarts) | (noop & ended)
+    begins = (over & ~self._resting) | (noop & ended)
     last = (ended & ~noop) | life_loss
     first = over | noop
     self._lives = step.lives.astype(np.int32)

@@ -17,9 +17,10 @@ from typing import (
 
 import numpy as np
 
-from xtra_tf.episodes import block_index, blocks, schema, seal
+from xtra_tf.episodes import block_index, schema, seal
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import Episode
+from xtra_tf.episodes.stored_rows import read_rows
 from xtra_tf.errors import DataFileError
 from xtra_tf.tasks import TaskSpec
 
@@ -239,6 +240,12 @@ class EpisodeLog:
     reduced._bytes = int(self._bytes * steps / max(seen, 1))
     return reduced
 
+  def of_writer(self, writer: int) -> 'EpisodeLog':
+    """This log with the episodes of one writer alone; none has an overlay."""
+    reduced = copy.copy(self)
+    reduced._stored = [s for s in self._stored if s.writer == writer]  # pylint: disable=protected-access
+    return reduced
+
   def with_overlay(self, directory: str) -> 'EpisodeLog':
     """This log with the columns of another that was made for its rows.
 
@@ -289,57 +296,15 @@ class EpisodeLog:
     return base._replace(**columns)
 
   def _read(self, stored: _Stored) -> Episode:
-    parts = []
-    try:
-      with open(stored.shard, 'rb') as file:
-        for record, entry in stored.records:
-          if entry.rows:
-            file.seek(entry.offset)
-            parts.append(self._decode(
-                stored.shard, record, entry, file.read(entry.length)))
-    except OSError as error:
-      raise DataFileError(stored.shard, f'the file cannot be read: {error}.'
-                          ) from error
-    columns: Dict[str, Any] = dict.fromkeys(
-        ('observation', *schema.OPTIONAL_COLUMNS))
-    columns.update(blocks.concatenate(parts))
-    episode = Episode(number=stored.number, writer=stored.writer,
-                      end=stored.end, **columns)
+    episode = read_rows(
+        stored.shard, stored.records, self._layout, self.task.num_actions,
+        stored.number, stored.writer)._replace(end=stored.end)
     if episode.real[-1]:
       # Nobody saw what this action led to.
       for name in ('action', 'reward', 'raw_reward', 'terminal', 'truncated',
                    'life_loss', 'real'):
         getattr(episode, name)[-1] = 0
     return episode
-
-  def _decode(self, shard: str, record: int, entry: BlockEntry,
-              content: bytes) -> Dict[str, np.ndarray]:
-    reason = ''
-    if block_index.checksum(content) != entry.crc32:
-      reason = 'the record is damaged: its checksum does not fit'
-    else:
-      try:
-        columns = blocks.decode_block(
-            content, entry.episode, entry.rows, self._layout)
-        self._check_values(entry, columns)
-        return columns
-      except ValueError as error:
-        reason = f'the record is damaged: {error}'
-    raise DataFileError(shard, f'{reason}.', record=record, offset=entry.offset,
-                        hint='Copy the data set anew.')
-
-
-  def _check_values(self, entry: BlockEntry,
-                    columns: Mapping[str, np.ndarray]) -> None:
-    """Raises ValueError if rows are not what line and header say of them."""
-    real, actions = columns['real'], columns['action']
-    found = (int(np.count_nonzero(real)), bool(real[-1]))
-    if found != (entry.real, entry.last_real):
-      raise ValueError(f'it has {found[0]} rows with real = 1, expected '
-                       f'{entry.real} as its line says')
-    if actions.min() < 0 or actions.max() >= self.task.num_actions:
-      raise ValueError(f'it has actions {actions.min()} to {actions.max()}, '
-                       f'expected 0 to {self.task.num_actions - 1}')
 
 
 def _read_writer(folder: str) -> List[BlockEntry]:

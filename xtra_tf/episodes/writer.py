@@ -8,6 +8,7 @@ import numpy as np
 from xtra_tf.episodes import block_index, blocks, schema
 from xtra_tf.episodes.block_index import BlockEntry
 from xtra_tf.episodes.schema import StepRow
+from xtra_tf.episodes.stored_rows import read_rows
 from xtra_tf.errors import DataFileError, IncompatibleDataError
 from xtra_tf.tasks import TaskSpec
 
@@ -27,7 +28,8 @@ class EpisodeLogWriter:
   def __init__(self, directory: str, task: TaskSpec, columns: Sequence[str],
                writer: int = 0, provenance: Optional[Mapping[str, Any]] = None,
                block_steps: int = 200, overlay: bool = False,
-               drop_open: bool = False):
+               drop_open: bool = False, keep_open: bool = False,
+               first_lines: Optional[int] = None):
     """Begins a log or goes on with one.
 
     Args:
@@ -42,6 +44,10 @@ class EpisodeLogWriter:
         observation, and `begin_episode` names the other log's episode.
       drop_open: an episode that an earlier session left open is taken back
         instead of ended as `cut`; for data that can be made again.
+      keep_open: such an episode stays open, and the next row belongs to it; so
+        does the one that is open when this writer is closed.
+      first_lines: blocks behind so many are taken back, for data that are made
+        again in the same way; see `lines`.
 
     Raises:
       IncompatibleDataError: the folder holds a log of another task or columns.
@@ -62,6 +68,7 @@ class EpisodeLogWriter:
     self._task = task
     self._layout = header.layout()
     self._overlay = overlay
+    self._keep_open = keep_open
     self._writer = writer
     self._block_steps = min(block_steps, blocks.most_rows(self._layout))
     self._folder = os.path.join(directory, str(writer))
@@ -71,11 +78,19 @@ class EpisodeLogWriter:
     self._complete = False  # the open episode has its final observation
     self._ended_by: Optional[str] = None  # flag seen in the open episode
     try:
-      self._open(drop_open)
+      self._open(drop_open, first_lines)
     except OSError as error:
       raise schema.storage_error(self._folder, error) from error
     if self._last is not None and self._last.end is None:
-      self._commit('cut')
+      if keep_open:
+        self._go_on()
+      else:
+        self._commit('cut')
+
+  @property
+  def lines(self) -> int:
+    """Blocks committed by this writer, ever."""
+    return self._lines
 
   @property
   def env_steps(self) -> int:
@@ -114,13 +129,7 @@ class EpisodeLogWriter:
     """
     self._check_order(row)
     row = self._checked(row)
-    last_of_game = (self._previous is None or not self._previous.life_loss
-                    or self._previous.terminal or self._previous.truncated)
-    if row.terminal or row.truncated:
-      self._ended_by = 'terminal' if row.terminal else 'truncated'
-      last_of_game = True
-    self._complete = bool(not row.real and last_of_game)
-    self._previous = row
+    self._note(row)
     self._rows.append(row)
     if len(self._rows) >= self._block_steps:
       self._commit(None)
@@ -159,11 +168,13 @@ class EpisodeLogWriter:
       self._commit(None)
 
   def close(self) -> None:
-    """Commits everything; an open episode ends as `cut`."""
+    """Commits everything; an open episode ends as `cut`, unless it is kept."""
     if self._index.closed:
       return
     try:
-      if self._is_open():
+      if self._keep_open:
+        self.flush()
+      elif self._is_open():
         self._commit('cut')
     finally:
       self._index.close()
@@ -172,6 +183,16 @@ class EpisodeLogWriter:
   def _is_open(self) -> bool:
     return bool(self._rows) or (
         self._last is not None and self._last.end is None)
+
+  def _note(self, row: StepRow) -> None:
+    """Keeps what may follow the row."""
+    last_of_game = (self._previous is None or not self._previous.life_loss
+                    or self._previous.terminal or self._previous.truncated)
+    if row.terminal or row.truncated:
+      self._ended_by = 'terminal' if row.terminal else 'truncated'
+      last_of_game = True
+    self._complete = bool(not row.real and last_of_game)
+    self._previous = row
 
   def _check_order(self, row: StepRow) -> None:
     before = self._previous
@@ -212,7 +233,37 @@ class EpisodeLogWriter:
           f'0..{self._task.num_actions - 1} of the task {self._task.name}.')
     return row._replace(**values)
 
-  def _open(self, drop_open: bool) -> None:
+  def _go_on(self) -> None:
+    """Goes on in the episode that an earlier session left open."""
+    episode = self.read_open_episode()
+    if episode is not None:
+      for index in range(len(episode.real)):
+        self._note(episode.row(index))
+      if self._complete and self._ended_by:
+        self._commit(self._ended_by)  # only the word of its end was missing
+
+  def read_open_episode(self) -> Optional[schema.Episode]:
+    """The committed rows of the open episode, as they were written.
+
+    Returns:
+      None if no episode is open, or none of its rows is committed. Unlike an
+      episode of an `EpisodeLog` it may end with a real row.
+
+    Raises:
+      DataFileError: a record is damaged.
+    """
+    if self._last is None or self._last.end is not None:
+      return None
+    entries, _ = block_index.read_index(self._folder)
+    lines = [(line, entry) for line, entry in enumerate(entries)
+             if entry.episode == self._last.episode and entry.rows]
+    if not lines:
+      return None
+    return read_rows(
+        os.path.join(self._folder, block_index.SHARD_NAME), lines, self._layout,
+        self._task.num_actions, self._last.episode, self._writer)
+
+  def _open(self, drop_open: bool, first_lines: Optional[int]) -> None:
     """Opens both files behind the last committed block."""
     os.makedirs(self._folder, exist_ok=True)
     index_path = os.path.join(self._folder, block_index.INDEX_NAME)
@@ -235,8 +286,11 @@ class EpisodeLogWriter:
     if drop_open:
       while entries and entries[-1].end is None:
         entries.pop()
-      self._index_bytes = block_index.lines_bytes(self._folder, len(entries))
-      committed = block_index.committed_bytes(entries)
+    if first_lines is not None:
+      entries = entries[:first_lines]
+    self._index_bytes = block_index.lines_bytes(self._folder, len(entries))
+    committed = block_index.committed_bytes(entries)
+    self._lines = len(entries)
     self._index.truncate(self._index_bytes)
     self._shard.truncate(committed)
     schema.sync_directory(self._folder)
@@ -264,6 +318,7 @@ class EpisodeLogWriter:
       raise schema.storage_error(
           self._folder, error, len(record) + len(line)) from error
     self._index_bytes += len(line)
+    self._lines += 1
     self._last = entry
     self._rows = []
     if end is not None:

@@ -6,7 +6,7 @@ import signal
 import time
 from typing import Any, Dict, List, Optional, Sequence
 
-from xtra_tf.errors import DataFileError
+from xtra_tf.errors import DataFileError, Stopped
 from xtra_tf.evaluation.experiment_results import (
   ExperimentResults,
   RunFailure,
@@ -24,7 +24,7 @@ _MESSAGE_LENGTH = 500
 
 
 class Interruption:
-  """Makes SIGTERM and SIGINT a KeyboardInterrupt, once; a context manager.
+  """Makes SIGTERM and SIGINT a `Stopped`, once; a context manager.
 
   A second signal, while the processes are being ended, changes nothing.
   """
@@ -46,10 +46,10 @@ class Interruption:
       signal.signal(number, handler)
 
   def _interrupt(self, number: int, frame: Any) -> None:
-    del number, frame
+    del frame
     if not self._is_over:
       self._is_over = True
-      raise KeyboardInterrupt
+      raise Stopped(number)
 
 
 class ExperimentRunner:

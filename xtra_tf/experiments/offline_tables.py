@@ -15,6 +15,11 @@ def _say(line: str) -> None:
   Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
+def _one(task: str, episode: int, step: int) -> float:
+  del task, episode, step
+  return 1.
+
+
 class OfflineTables:
   """Fills the tables of logs, and keeps those moving that are too small.
 
@@ -26,7 +31,8 @@ class OfflineTables:
   def __init__(self, logs: Mapping[str, EpisodeLog], tables: ReplayTables,
                rows: Mapping[str, int], settings: ReplaySettings,
                say: Callable[[str], None] = _say,
-               most_rows: Optional[Mapping[str, int]] = None):
+               most_rows: Optional[Mapping[str, int]] = None,
+               priority_of_new: Callable[[str, int, int], float] = _one):
     """Initializes; nothing is loaded yet.
 
     Args:
@@ -37,6 +43,7 @@ class OfflineTables:
       settings: of the stage.
       say: told what memory is needed, and each epoch that begins.
       most_rows: {task: most rows of a batch}, where they vary.
+      priority_of_new: (task, episode, step) -> with which an item enters.
     """
     self._logs = logs
     self._tables = tables
@@ -44,6 +51,7 @@ class OfflineTables:
     self._most_rows = most_rows or rows
     self._settings = settings
     self._say = say
+    self._priority_of_new = priority_of_new
     self._streams: Dict[str, LogStream] = {}
 
   def load(self, step: int) -> None:
@@ -82,7 +90,8 @@ class OfflineTables:
             for name, stream in self._streams.items()}
 
   def _load(self, name: str, log: EpisodeLog, step: int) -> None:
-    writer = self._tables.writer(name, lambda: 1.0)
+    writer = self._tables.writer(name, lambda episode, step: (
+        self._priority_of_new(name, episode, step)))
     size = self._settings.max_size
     if log.num_steps <= size:
       with StageProgress(f'Loading {name}', total=log.num_steps,
@@ -91,7 +100,9 @@ class OfflineTables:
       writer.close()
       return
     stream = self._streams[name] = LogStream(log, writer)
-    stream.seek(self._due(name, step), size)
+    if not self._settings.repeatable:
+      # Its items then have other numbers, which decide what is drawn.
+      stream.seek(self._due(name, step), size)
     begin = stream.steps
     with StageProgress(f'Loading {name}, epoch {stream.epoch + 1}', total=size,
                        unit='steps') as progress:

@@ -226,7 +226,8 @@ def replay_tables(parts: RunParts, name: str, tasks: Sequence[TaskSpec],
     return SharedTables(specs, window, length, shared)
   if settings.replay.with_replacement:
     return ReverbTables(specs, window, length)
-  return IndexedTables(specs, window, length, seed)
+  return IndexedTables(specs, window, length, seed,
+                       prefetch=0 if settings.replay.repeatable else 1)
 
 
 def batch_composition(settings: StageParts, rows: Sequence[int], online: bool,
@@ -366,13 +367,19 @@ def finetuning_targets(parts: RunParts, model: WorldModel,
 
 def build_agent(parts: RunParts, name: str, *, model: WorldModel,
                 target_model: Optional[WorldModel], policy: PlanningPolicy,
+                collect_policy: Optional[PlanningPolicy],
                 targets: TargetsFn, rows: Sequence[int],
                 train_step: tf.Variable,
                 task_weights: Optional[TaskWeights] = None) -> WorldModelAgent:
-  """The agent whose `train` is one gradient step of a stage."""
+  """The agent whose `train` is one gradient step of a stage.
+
+  The policies are saved with it: how often they were asked, and the weights
+  that the actor has.
+  """
   time_step_spec, action_spec = acting_specs(parts.target)
   return WorldModelAgent(
-      time_step_spec, action_spec, policy=policy, collect_policy=policy,
+      time_step_spec, action_spec, policy=policy,
+      collect_policy=collect_policy or policy,
       world_model=model, target_world_model=target_model, targets=targets,
       settings=parts.stages[name].learner, quotas=rows,
       task_weights=task_weights, train_step=train_step, seed=parts.seed)

@@ -200,6 +200,11 @@ class ReplaySettings:
       blocks, whose ends act as terminals; 0: lives are whole (official: 400).
     with_replacement: a batch may hold a window twice (Reverb samples so); False
       draws each at most once, by an index in this process.
+    repeatable: a batch is drawn when it is asked for, none ahead, and a run
+      that is gone on with draws the same ones as if it had never stopped: it
+      ends in the same weights, bit for bit on a CPU with as many threads. What
+      was played since the last save is played again. Needs with_replacement
+      False.
     offline_composition: `one_of_each` offline task's sub-batch in a step, or
       as many sub-batches of tasks drawn at `random`.
   """
@@ -210,6 +215,7 @@ class ReplaySettings:
   td_steps: int = 5
   block_length: int = 0
   with_replacement: bool = True
+  repeatable: bool = False
   offline_composition: str = 'one_of_each'
 
   def __post_init__(self) -> None:
@@ -217,6 +223,11 @@ class ReplaySettings:
     _check_counts(self, ('block_length',), least=0)
     _check_choice(self, 'offline_composition', OFFLINE_COMPOSITIONS)
     _check_choice(self, 'with_replacement', (True, False))
+    _check_choice(self, 'repeatable', (True, False))
+    if self.repeatable and self.with_replacement:
+      raise UsageError(
+          'ReplaySettings.repeatable and with_replacement are both True. '
+          "Expected with_replacement = False: Reverb's draws have no seed.")
     if not 0 < self.samples_per_step < math.inf:
       raise UsageError(f'ReplaySettings.samples_per_step is '
                        f'{self.samples_per_step}. Expected more than 0.')

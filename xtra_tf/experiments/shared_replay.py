@@ -329,5 +329,5 @@ class SharedReplay:
     writer.close()
 
   def _writer(self, name: str, window: WindowSpec) -> ReplayWriter:
-    return ReplayWriter(self._server.client(), name, window, lambda: 1.,
+    return ReplayWriter(self._server.client(), name, window, lambda *_: 1.,
                         block_length=self._sets.record.block_length)

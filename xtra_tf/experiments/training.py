@@ -10,14 +10,12 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf import environments
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter
 from xtra_tf.evaluation import results
 from xtra_tf.experiments import (
   configuration,
   data_columns,
   data_handshake,
-  data_provenance,
+  playing,
   roles,
   strategies,
   training_evaluation,
@@ -28,10 +26,11 @@ from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights, WorldModelAgent
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
-from xtra_tf.offline_data import load_log
-from xtra_tf.replay import Composition, Extras, ReplayTables
-from xtra_tf.runs import MetricsWriter, StageProgress
+from xtra_tf.policies import PlanningPolicy
+from xtra_tf.replay import Composition, Extras, PriorityLedger, ReplayTables
+from xtra_tf.runs import Manifest, MetricsWriter, StageProgress
 from xtra_tf.targets import TargetsFn
+from xtra_tf.types import SampleInfo
 from xtra_tf.variables import (
   ManifestedCheckpoints,
   copy_variables,
@@ -40,7 +39,6 @@ from xtra_tf.variables import (
 )
 from xtra_tf.workers import (
   Collector,
-  MaximumPriority,
   StepLearner,
   Trainer,
   TrainerHooks,
@@ -179,7 +177,8 @@ class _Session:
     self._plan = plan
     self._stack = stack
     self._settings = parts.stages[plan.stage]
-    self._maximum = MaximumPriority()
+    self._priorities = PriorityLedger([task.name for task in plan.tasks])
+    self._policy: Optional[PlanningPolicy] = None  # that plays the first task
     self._copies: List[Tuple[tf.Variable, tf.Variable]] = []
     with strategy.scope():
       self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
@@ -192,15 +191,15 @@ class _Session:
     checkpoints = ManifestedCheckpoints(plan.directory)
     manifest = checkpoints.prepare()
     if manifest is not None:
-      self._maximum.value = manifest.state.get('maximum_priority', 1.0)
+      self._priorities.take_arrays(
+          checkpoints.arrays(), manifest.state.get('maximum_priority', 1.0))
     save_model_description(
         plan.directory.path,
         roles.describe_model(self._parts, plan.stage, plan.tasks))
     tables = self._fill_tables(manifest.step if manifest else 0)
-    collector = self._build_collector(tables) if plan.online else None
+    collector = (self._build_collector(tables, manifest) if plan.online
+                 else None)
     learner = self._build_learner(tables, checkpoints)
-    if manifest is not None and self._models.acting is not None:
-      copy_variables(self._models.online, self._models.acting)
     metrics = MetricsWriter(
         plan.directory.metrics_file('learner'), plan.directory.train)
     self._stack.callback(metrics.close)
@@ -211,8 +210,9 @@ class _Session:
         learner, self._schedule(), checkpoints, metrics,
         StageProgress(plan.title, total=settings.updates,
                       start=int(self._train_step.numpy())),
-        [task.name for task in plan.tasks], collector=collector,
-        env_steps=self._env_steps, maximum_priority=self._maximum,
+        [task.name for task in plan.tasks], logs_dir=plan.directory.logs,
+        collector=collector, env_steps=self._env_steps,
+        priorities=self._priorities,
         task_weights=self._task_weights, hooks=TrainerHooks(
             after_update=self._after_update, scalars=self._offline.scalars,
             table_is_ready=lambda: self._has_windows(tables),
@@ -248,8 +248,10 @@ class _Session:
     names = [task.name for task in plan.tasks]
     self._offline = OfflineTables(
         plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
-        most_rows=dict(zip(names, self._composition().most_rows())))
-    self._offline.load(step)
+        most_rows=dict(zip(names, self._composition().most_rows())),
+        priority_of_new=self._priorities.of_new)
+    with self._priorities.restoring():
+      self._offline.load(step)
     played = {name: log.env_steps for name, log in plan.logs.items()}
     if plan.shared is not None:
       played.update((name, table.env_steps) for name, table in
@@ -263,47 +265,18 @@ class _Session:
     name = self._plan.tasks[0].name
     return tables.sizes()[name] >= tables.least_items(name, self._plan.rows[0])
 
-  def _build_collector(self, tables: ReplayTables) -> Collector:
-    """Opens the log, refills the table from it and starts the environments."""
-    plan, stage = self._plan, self._settings.stage
-    task = plan.tasks[0]
-    seed = plan.seed(self._parts.seed)
-    logs = [
-        EpisodeLogWriter(
-            plan.directory.episodes, task, columns=('search', 'root_value'),
-            writer=slot, provenance=self._provenance())
-        for slot in range(stage.num_envs)]
-    writers = [tables.writer(task.name, lambda: self._maximum.value)
-               for _ in range(stage.num_envs)]
-    log = EpisodeLog(plan.directory.episodes, expected_task=task)
-    if log.num_steps:
-      load_log(log, writers[0])
-    environment = environments.load(
-        task, num_envs=stage.num_envs, seed=seed, training=True,
-        max_episode_steps=stage.max_episode_steps)
+  def _build_collector(self, tables: ReplayTables,
+                       manifest: Optional[Manifest]) -> Collector:
+    """The collector, and the policy by which it plays."""
+    plan = self._plan
     self._policy = roles.planning_policy(
-        self._parts, task, self._models.need('acting'), greedy=False, seed=seed)
-    collector = Collector(
-        environment, self._policy, logs, writers, task.stack,
-        warm_up_policy=(roles.random_policy(task, seed)
-                        if stage.random_warm_up else None),
-        warm_up_steps=stage.start_env_steps,
-        warm_up_has_targets=stage.warm_up_target == 'uniform')
-    self._stack.callback(collector.close)
+        self._parts, plan.tasks[0], self._models.need('acting'), greedy=False,
+        seed=plan.seed(self._parts.seed))
+    collector = playing.build_collector(
+        self._parts, plan, tables, self._policy, self._priorities, manifest,
+        self._stack)
     self._env_steps.scatter_nd_update([[0]], [collector.env_steps])
     return collector
-
-  def _provenance(self) -> Dict[str, Any]:
-    stage = self._settings.stage
-    return {'policy': f'{self._plan.stage}: EfficientZero search policy',
-            'seed': self._parts.seed,
-            'acting': {'search': data_provenance.of_planner(
-                self._parts.planner)},
-            'environment': data_provenance.of_environment(
-                self._plan.tasks[0], stage.num_envs, stage.max_episode_steps),
-            **data_provenance.of_software(),
-            'random_warm_up_steps': self._settings.stage.start_env_steps
-            if self._settings.stage.random_warm_up else 0}
 
   def _build_learner(self, tables: ReplayTables,
                      checkpoints: ManifestedCheckpoints) -> StepLearner:
@@ -324,9 +297,14 @@ class _Session:
           self._composition(), extras,
           first_batch=latest.step * replicas if latest else 0)
 
+    def after_step(info: SampleInfo, priority: tf.Tensor) -> None:
+      tables.update_priorities(info, priority)
+      self._priorities.update(
+          info.task.numpy(), info.position.numpy(), priority.numpy())
+
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
-        after_step=tables.update_priorities if prioritized else None,
+        after_step=after_step if prioritized else None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False,
         strategy=self._strategy)
@@ -345,6 +323,7 @@ class _Session:
     return roles.build_agent(
         self._parts, plan.stage, model=self._models.online,
         target_model=self._models.target, policy=policy,
+        collect_policy=self._policy,
         targets=_targets(self._parts, plan, self._models, self._rows),
         rows=plan.rows, train_step=self._train_step,
         task_weights=self._task_weights)
@@ -378,7 +357,7 @@ class _Session:
 
   def _publish(self, step: int) -> None:
     """Gives the actor new weights and temperature when they are due."""
-    if self._models.acting is None:
+    if self._models.acting is None or self._policy is None:
       return
     stage = self._settings.stage
     if step % stage.acting_update_period == 0:

@@ -29,7 +29,7 @@ def make(parts: RunParts, stage: str, directory: StageDirectory,
     acting: the actor's, which gets these weights.
 
   Returns:
-    (step, env_steps) -> scalars to log.
+    (step, env_steps) -> scalars to log; none where the results are there.
   """
   settings = dataclasses.replace(
       parts.evaluation, episodes=parts.stages[stage].stage.evaluation_episodes)
@@ -39,6 +39,9 @@ def make(parts: RunParts, stage: str, directory: StageDirectory,
 
   def evaluation(step: int, env_steps: int) -> Dict[str, float]:
     copy_variables(online, acting)
+    if any(record.step == step for record in results.read(
+        directory.evaluations)):
+      return {}  # an earlier session has played and logged it
     result = evaluator.run()
     results.append(directory.evaluations, result.record(
         run=run_id, stage=stage, task=task.name, step=step,

@@ -8,6 +8,7 @@ from xtra_tf.offline_data.loading import (
   estimate_bytes,
   load_log,
 )
+from xtra_tf.offline_data.reloading import reload_played
 
 __all__ = ['LoadSummary', 'LogStream', 'MemoryNeed', 'check_memory',
-           'estimate_bytes', 'load_log']
+           'estimate_bytes', 'load_log', 'reload_played']

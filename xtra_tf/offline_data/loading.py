@@ -178,23 +178,20 @@ def _written(ends: np.ndarray, steps: int, side: Literal['left', 'right']
   return passes * total + int(ends[episodes]), episodes
 
 
-def load_log(log: EpisodeLog, writer: SegmentWriter,
-             progress: Optional[Callable[[int], None]] = None) -> LoadSummary:
-  """Writes all episodes of a log into a table.
+def check_loadable(log: EpisodeLog, writer: SegmentWriter) -> int:
+  """Refuses a log that a writer's table cannot take.
 
   Args:
-    log: the data, with an overlay where stored targets are needed.
-    writer: of the task's table; it stays open.
-    progress: called with the steps written so far, after each episode.
+    log: the data.
+    writer: of the task's table.
 
   Returns:
-    What was loaded.
+    Bytes of memory that the table will take, estimated.
 
   Raises:
-    DataFileError: a record is damaged, or the log holds no step.
+    DataFileError: the log holds no step.
     IncompatibleDataError: the log is another task's, or holds no observations.
     UsageError: the table would need more memory than there is.
-    UnreachableError: the server does not accept data.
   """
   if log.task.name != writer.table:
     raise IncompatibleDataError(
@@ -215,6 +212,28 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
         f'memory, found {format_bytes(available)}. Expected more memory, or a '
         'smaller ReplaySettings.max_size: the table then keeps the newest '
         'steps.')
+  return needed
+
+
+def load_log(log: EpisodeLog, writer: SegmentWriter,
+             progress: Optional[Callable[[int], None]] = None) -> LoadSummary:
+  """Writes all episodes of a log into a table.
+
+  Args:
+    log: the data, with an overlay where stored targets are needed.
+    writer: of the task's table; it stays open.
+    progress: called with the steps written so far, after each episode.
+
+  Returns:
+    What was loaded.
+
+  Raises:
+    DataFileError: a record is damaged, or the log holds no step.
+    IncompatibleDataError: the log is another task's, or holds no observations.
+    UsageError: the table would need more memory than there is.
+    UnreachableError: the server does not accept data.
+  """
+  needed = check_loadable(log, writer)
   steps = 0
   for episode in log.episodes():
     writer.load(episode)

@@ -10,6 +10,7 @@ from xtra_tf.replay.priorities import (
     update_priorities,
     update_priorities_from_host,
 )
+from xtra_tf.replay.priority_ledger import PriorityLedger
 from xtra_tf.replay.segments import SegmentWriter
 from xtra_tf.replay.server import ReplayServer, TableSpec
 from xtra_tf.replay.shared_record import (
@@ -28,9 +29,9 @@ from xtra_tf.replay.writer import ReplayWriter
 
 __all__ = [
     'BoundedIterator', 'Composition', 'Extras', 'IndexedTable', 'IndexedTables',
-    'IndexedWriter', 'RECORD_TABLE', 'ReplayServer', 'ReplayTables',
-    'ReplayWriter', 'ReverbTables', 'SegmentWriter', 'SharedRecord',
-    'SharedServer', 'SharedTable', 'SharedTables', 'TableSpec', 'WindowSpec',
-    'connect', 'make_dataset', 'make_indexed_dataset', 'publish',
+    'IndexedWriter', 'PriorityLedger', 'RECORD_TABLE', 'ReplayServer',
+    'ReplayTables', 'ReplayWriter', 'ReverbTables', 'SegmentWriter',
+    'SharedRecord', 'SharedServer', 'SharedTable', 'SharedTables', 'TableSpec',
+    'WindowSpec', 'connect', 'make_dataset', 'make_indexed_dataset', 'publish',
     'read_record', 'record_table', 'sanitize', 'update_priorities',
     'update_priorities_from_host']

@@ -123,7 +123,10 @@ def as_batch(sample: SampledWindows, window: WindowSpec, extras: Extras,
           1. / (size * sample.probability), tf.float32),
       offline_factor=factor,
       measuring=tf.fill(task.shape, weighting.measuring))
-  return unroll, SampleInfo(sample.key, task, sample.probability)
+  return unroll, SampleInfo(
+      key=sample.key, task=task,
+      position=data['position'][:, window.anchor, :POSITION.index('env_step')],
+      probability=sample.probability)
 
 
 def without_own_prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:

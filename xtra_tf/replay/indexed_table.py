@@ -3,7 +3,6 @@
 import collections
 import threading
 from typing import (
-  Callable,
   Deque,
   Dict,
   List,
@@ -20,7 +19,7 @@ from xtra_tf.replay.packed_rows import PackedRow, RowCodec
 from xtra_tf.replay.priorities import sanitize_array, sanitize_number
 from xtra_tf.replay.priority_index import PriorityIndex
 from xtra_tf.replay.row_check import check_priority
-from xtra_tf.replay.segments import SegmentWriter
+from xtra_tf.replay.segments import PriorityOfNew, SegmentWriter
 from xtra_tf.replay.server import TableSpec
 from xtra_tf.replay.window import WindowSpec
 
@@ -131,19 +130,19 @@ class IndexedTable:
 class IndexedWriter(SegmentWriter):
   """One slot's way into an indexed table; see the base class."""
 
-  def __init__(self, table: IndexedTable, max_priority: Callable[[], float],
+  def __init__(self, table: IndexedTable, priority_of_new: PriorityOfNew,
                block_length: int = 0):
     """Initializes the writer.
 
     Args:
       table: takes the items.
-      max_priority: gives the priority of new items.
+      priority_of_new: gives the priority of a new item by its place.
       block_length: real rows of a block; 0: segments are not divided.
     """
     super().__init__(table.spec.name, table.window, table.spec.max_size,
                      block_length)
     self._target = table
-    self._max_priority = max_priority
+    self._priority_of_new = priority_of_new
     self._rows: Deque[PackedRow] = collections.deque(
         maxlen=table.window.length)
     # The frame packed last: padding repeats it.
@@ -157,8 +156,8 @@ class IndexedWriter(SegmentWriter):
     self._last = frame, row.observation
     self._rows.append(row)
 
-  def _add_item(self) -> None:
-    self._target.add(tuple(self._rows), self._max_priority())
+  def _add_item(self, episode: int, step: int) -> None:
+    self._target.add(tuple(self._rows), self._priority_of_new(episode, step))
 
   def _close_segment(self) -> None:
     self._rows.clear()

@@ -2,7 +2,7 @@
 
 import abc
 import collections
-from typing import Deque, Dict, NamedTuple, Optional
+from typing import Callable, Deque, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from xtra_tf.episodes import Episode, StepRow
 from xtra_tf.replay.row_check import check_row
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.types import SCALARS
+
+# (episode, step) of an item's anchor -> the priority that it enters with
+PriorityOfNew = Callable[[int, int], float]
 
 
 class _Row(NamedTuple):
@@ -57,6 +60,9 @@ class SegmentWriter(abc.ABC):
     self._waiting: Deque[_Row] = collections.deque()
     self._segment_rows = 0  # rows of the open segment that were appended
     self._stored_rows = 0  # the same, with the padding
+    # Episode and step of the rows of the newest window.
+    self._places: Deque[Tuple[int, int]] = collections.deque(
+        maxlen=window.length)
 
   def append(self, row: StepRow, episode: int, step: int) -> None:
     """Adds a row; ends the segment if the row has real = 0.
@@ -127,10 +133,11 @@ class SegmentWriter(abc.ABC):
       entry = _ending_a_block(entry)
     self._keep(entry)
     if self._stored_rows >= self.window.length:
-      self._add_item()
+      self._add_item(*self._places[self.window.anchor])
 
   def _keep(self, entry: _Row) -> None:
     self._store(self._step(entry))
+    self._places.append((entry.episode, entry.step))
     self._stored_rows += 1
 
   @abc.abstractmethod
@@ -138,8 +145,13 @@ class SegmentWriter(abc.ABC):
     """Takes the next row of the open segment, as the window's columns."""
 
   @abc.abstractmethod
-  def _add_item(self) -> None:
-    """Makes an item of the last W rows; they are of one segment."""
+  def _add_item(self, episode: int, step: int) -> None:
+    """Makes an item of the last W rows; they are of one segment.
+
+    Args:
+      episode: of the anchor.
+      step: of the anchor, in its episode.
+    """
 
   @abc.abstractmethod
   def _close_segment(self) -> None:

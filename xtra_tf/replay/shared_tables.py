@@ -27,7 +27,7 @@ from xtra_tf.replay.composition import Composition
 from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.priorities import update_priorities
 from xtra_tf.replay.probing import probe
-from xtra_tf.replay.segments import SegmentWriter
+from xtra_tf.replay.segments import PriorityOfNew, SegmentWriter
 from xtra_tf.replay.server import TableSpec
 from xtra_tf.replay.shared_record import (
   RECORD_TABLE,
@@ -131,7 +131,7 @@ class SharedTables(ReplayTables):
     """See the base class."""
     return self._failure
 
-  def writer(self, name: str, max_priority: Callable[[], float]
+  def writer(self, name: str, priority_of_new: PriorityOfNew
              ) -> SegmentWriter:
     """See the base class.
 
@@ -139,7 +139,7 @@ class SharedTables(ReplayTables):
       UsageError: the table is shared.
     """
     self._refuse_shared(name, 'written')
-    return self._need_own().writer(name, max_priority)
+    return self._need_own().writer(name, priority_of_new)
 
   def sizes(self) -> Dict[str, int]:
     """See the base class; a shared table is full whenever it is sampled."""

@@ -1,7 +1,7 @@
 """The tables of a stage, one per task: sampled by Reverb, or by an index."""
 
 import abc
-from typing import Callable, Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -13,7 +13,7 @@ from xtra_tf.replay.dataset import make_dataset
 from xtra_tf.replay.indexed_dataset import make_indexed_dataset
 from xtra_tf.replay.indexed_table import IndexedTable, IndexedWriter
 from xtra_tf.replay.priorities import update_priorities
-from xtra_tf.replay.segments import SegmentWriter
+from xtra_tf.replay.segments import PriorityOfNew, SegmentWriter
 from xtra_tf.replay.server import ReplayServer, TableSpec
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.replay.writer import ReplayWriter
@@ -37,9 +37,9 @@ class ReplayTables(abc.ABC):
     self._block_length = block_length
 
   @abc.abstractmethod
-  def writer(self, name: str, max_priority: Callable[[], float]
+  def writer(self, name: str, priority_of_new: PriorityOfNew
              ) -> SegmentWriter:
-    """A new writer of a table; `max_priority` is that of new items."""
+    """A new writer of a table; see `SegmentWriter` for the priority."""
 
   @abc.abstractmethod
   def sizes(self) -> Dict[str, int]:
@@ -95,11 +95,12 @@ class ReverbTables(ReplayTables):
     self._specs = {spec.name: spec for spec in specs}
     self.server = ReplayServer(specs, window)
 
-  def writer(self, name: str, max_priority: Callable[[], float]
+  def writer(self, name: str, priority_of_new: PriorityOfNew
              ) -> SegmentWriter:
     """See the base class."""
-    return ReplayWriter(self.server.client(), name, self._window, max_priority,
-                        block_length=self._block_length)
+    return ReplayWriter(
+        self.server.client(), name, self._window, priority_of_new,
+        block_length=self._block_length)
 
   def sizes(self) -> Dict[str, int]:
     """See the base class."""
@@ -143,10 +144,10 @@ class IndexedTables(ReplayTables):
     self._seed = seed
     self._prefetch = prefetch
 
-  def writer(self, name: str, max_priority: Callable[[], float]
+  def writer(self, name: str, priority_of_new: PriorityOfNew
              ) -> SegmentWriter:
     """See the base class."""
-    return IndexedWriter(self.tables[self.names.index(name)], max_priority,
+    return IndexedWriter(self.tables[self.names.index(name)], priority_of_new,
                          block_length=self._block_length)
 
   def sizes(self) -> Dict[str, int]:

@@ -8,7 +8,7 @@ import reverb
 from xtra_tf.replay.priorities import sanitize_number
 from xtra_tf.replay.probing import check_table, unreachable
 from xtra_tf.replay.row_check import check_priority
-from xtra_tf.replay.segments import SegmentWriter
+from xtra_tf.replay.segments import PriorityOfNew, SegmentWriter
 from xtra_tf.replay.window import WindowSpec
 
 # Rows per compressed chunk. Fewer cost memory per chunk, more make a sample
@@ -25,7 +25,7 @@ class ReplayWriter(SegmentWriter):
   """
 
   def __init__(self, client: reverb.Client, table: str, window: WindowSpec,
-               max_priority: Callable[[], float], timeout_seconds: float = 60,
+               priority_of_new: PriorityOfNew, timeout_seconds: float = 60,
                block_length: int = 0):
     """Initializes the writer.
 
@@ -33,8 +33,7 @@ class ReplayWriter(SegmentWriter):
       client: of the replay server.
       table: name of the table, which is the task's.
       window: the items.
-      max_priority: gives the priority of new items, usually the largest one
-        that the learner has set so far.
+      priority_of_new: gives the priority of a new item by its place.
       timeout_seconds: how long the server may take to accept data.
       block_length: real rows of a block; 0: segments are not divided.
 
@@ -46,7 +45,7 @@ class ReplayWriter(SegmentWriter):
     super().__init__(table, window, check_table(client, table, window).max_size,
                      block_length)
     self._address = client.server_address
-    self._max_priority = max_priority
+    self._priority_of_new = priority_of_new
     self._timeout_seconds = timeout_seconds
     self._writer = client.trajectory_writer(num_keep_alive_refs=window.length)
     for column in window.signature():
@@ -57,12 +56,12 @@ class ReplayWriter(SegmentWriter):
   def _store(self, step: Dict[str, np.ndarray]) -> None:
     self._writer.append(step)
 
-  def _add_item(self) -> None:
+  def _add_item(self, episode: int, step: int) -> None:
     length = self.window.length
     history = self._writer.history
     self._writer.create_item(
         self.table, sanitize_number(
-            check_priority(self.table, self._max_priority())),
+            check_priority(self.table, self._priority_of_new(episode, step))),
         {column: history[column][-length:] for column in history})
     self._guarded('adding items', lambda timeout: self._writer.flush(
         block_until_num_items=_MAX_PENDING_ITEMS, timeout_ms=timeout))

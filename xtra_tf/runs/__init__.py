@@ -23,12 +23,14 @@ from xtra_tf.runs.run_directory import RunDirectory, run_of_stage
 from xtra_tf.runs.run_lock import RunLock
 from xtra_tf.runs.settings import SettingChange, compare_settings
 from xtra_tf.runs.stage_directory import StageDirectory
+from xtra_tf.runs.stopping import StopRequest, stop_request
 from xtra_tf.runs.tensorflow_writes import as_storage_error
 
 __all__ = [
     'Manifest', 'MetricsWriter', 'PortLock', 'RunDirectory', 'RunLock',
-    'SettingChange', 'StageDirectory', 'StageProgress', 'as_storage_error',
-    'check_free_space', 'compare_settings', 'differences', 'format_bytes',
-    'make_folder', 'newest_manifest', 'read_incidents', 'read_json',
-    'read_metrics', 'record_incident', 'run_of_stage', 'storage_error',
-    'sweep_orphans', 'write_bytes', 'write_json', 'write_manifest']
+    'SettingChange', 'StageDirectory', 'StageProgress', 'StopRequest',
+    'as_storage_error', 'check_free_space', 'compare_settings', 'differences',
+    'format_bytes', 'make_folder', 'newest_manifest', 'read_incidents',
+    'read_json', 'read_metrics', 'record_incident', 'run_of_stage',
+    'stop_request', 'storage_error', 'sweep_orphans', 'write_bytes',
+    'write_json', 'write_manifest']

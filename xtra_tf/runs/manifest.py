@@ -20,7 +20,10 @@ from xtra_tf.runs import atomic
 from xtra_tf.runs.incidents import record_incident
 
 _FORMAT = 1
-_SAVE_FILE = re.compile(r'ckpt-(\d+)\.(index|data-\d{5}-of-\d{5})')
+# Ours is beside TensorFlow's: `ckpt-7.arrays.npz`.
+_SAVE_FILE = re.compile(
+    r'ckpt-(\d+)\.(index|data-\d{5}-of-\d{5}|arrays\.npz)')
+ARRAYS = '.arrays.npz'
 # What TF leaves behind when it is killed: `ckpt-7_temp`, `checkpoint.tmp12ab`.
 _LEFTOVER = re.compile(r'ckpt-\d+_temp|.*\.tempstate.*|checkpoint\.tmp.*')
 _MANIFEST = re.compile(r'(\d+)\.json')
@@ -47,13 +50,20 @@ class Manifest:
 
 
 def save_files(checkpoints_dir: str) -> Dict[int, List[str]]:
-  """The files of TF-Agents' saves, {step: sorted names}."""
+  """The files of saves, {step: sorted names}; TF-Agents' and ours."""
   found: Dict[int, List[str]] = {}
   for name in sorted(_names(checkpoints_dir)):
     match = _SAVE_FILE.fullmatch(name)
     if match:
       found.setdefault(int(match.group(1)), []).append(name)
   return found
+
+
+def tensorflow_saves(checkpoints_dir: str) -> Dict[int, List[str]]:
+  """The same without ours, which TF-Agents does not remove with its own."""
+  found = {step: [name for name in names if not name.endswith(ARRAYS)]
+           for step, names in save_files(checkpoints_dir).items()}
+  return {step: names for step, names in found.items() if names}
 
 
 def describe_files(folder: str, names: Sequence[str]
@@ -212,7 +222,8 @@ def sweep_orphans(checkpoints_dir: str, manifests_dir: str) -> List[str]:
   """
   known = set(manifest_steps(manifests_dir))
   saves = save_files(checkpoints_dir)
-  whole = [step for step, names in saves.items() if len(names) > 1]
+  whole = [step for step, names in tensorflow_saves(checkpoints_dir).items()
+           if len(names) > 1]
   if not known and len(whole) > 1:
     raise CheckpointError(
         f'{checkpoints_dir} holds the saves of steps '
@@ -233,15 +244,17 @@ def sweep_orphans(checkpoints_dir: str, manifests_dir: str) -> List[str]:
 
 
 def prune_manifests(manifests_dir: str, checkpoints_dir: str) -> None:
-  """Removes manifests whose saves TF-Agents has rotated out.
+  """Removes manifests and arrays whose saves TF-Agents has rotated out.
 
   A manifest newer than all saves stays: its save did not leave by rotation.
   """
-  saves = save_files(checkpoints_dir)
+  saves = tensorflow_saves(checkpoints_dir)
   for step in manifest_steps(manifests_dir):
     if step not in saves and any(step < saved for saved in saves):
-      with contextlib.suppress(FileNotFoundError):
-        os.unlink(manifest_path(manifests_dir, step))
+      for path in (manifest_path(manifests_dir, step),
+                   os.path.join(checkpoints_dir, f'ckpt-{step}{ARRAYS}')):
+        with contextlib.suppress(FileNotFoundError):
+          os.unlink(path)
 
 
 def _names(folder: str) -> List[str]:

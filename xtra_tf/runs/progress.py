@@ -87,7 +87,7 @@ class StageProgress:
       console: where to show it; standard output if not given.
       clock: seconds from some beginning.
     """
-    self._title = title
+    self.title = title
     self._total = int(total)
     self._unit = unit
     self._start = self._done = int(start)
@@ -138,7 +138,7 @@ class StageProgress:
   def line(self) -> str:
     """The state as a plain line."""
     share = f' ({self._done / self._total:.0%})' if self._total else ''
-    parts = [f'{self._title}: {self._count()} {self._unit}{share}',
+    parts = [f'{self.title}: {self._count()} {self._unit}{share}',
              self._pace(), self._time()]
     parts += [format_field(*item) for item in self._fields.items()]
     return ', '.join(part for part in parts if part)
@@ -152,7 +152,7 @@ class StageProgress:
     grid.columns[1].ratio = 1
     grid.columns[1].min_width = 8
     grid.add_row(
-        Text(self._title, style='bold'),
+        Text(self.title, style='bold'),
         ProgressBar(total=max(self._total, 1), completed=self._done
                     if self._total else int(self._ended is not None)),
         Text(f'{self._count()} {self._unit}', style='green'),

@@ -1,9 +1,12 @@
 """TF-Agents' saves and our manifests of them."""
 
+import io
 import os
-from typing import Any, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional
+import zipfile
 
 from absl import logging
+import numpy as np
 import tensorflow as tf
 
 from xtra_tf.errors import CheckpointError
@@ -14,14 +17,17 @@ from xtra_tf.runs import (
   newest_manifest,
   record_incident,
   sweep_orphans,
+  write_bytes,
   write_manifest,
 )
 from xtra_tf.runs.manifest import (
+  ARRAYS,
   describe_files,
   manifest_path,
   manifest_steps,
   prune_manifests,
   save_files,
+  tensorflow_saves,
 )
 from xtra_tf.variables.checkpoint_graph import check_fits
 
@@ -102,14 +108,34 @@ class ManifestedCheckpoints:
     if latest is not None:
       check_fits(os.path.join(self.directory, f'ckpt-{latest.step}'), objects)
 
+  def arrays(self) -> Dict[str, np.ndarray]:
+    """What was saved beside the newest save; empty if nothing was.
+
+    Raises:
+      CheckpointError: it cannot be read.
+    """
+    latest = self.latest()
+    name = f'ckpt-{latest.step}{ARRAYS}' if latest else ''
+    if latest is None or name not in latest.files:
+      return {}
+    path = os.path.join(self.directory, name)
+    try:
+      with np.load(path, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+      raise CheckpointError(f'{path} cannot be read: {error}. Expected the '
+                            'arrays of a save.') from error
+
   def commit(self, step: int, env_steps: int,
-             state: Optional[Mapping[str, Any]] = None) -> Manifest:
+             state: Optional[Mapping[str, Any]] = None,
+             arrays: Optional[Mapping[str, np.ndarray]] = None) -> Manifest:
     """Makes the save of `step` count, once it is on the disk.
 
     Args:
       step: gradient steps, the number in the save's name.
       env_steps: environment steps taken.
       state: JSON-able facts to be restored with the weights.
+      arrays: numbers to be restored with them, by name.
 
     Returns:
       The manifest.
@@ -119,12 +145,18 @@ class ManifestedCheckpoints:
       StorageError: no space.
     """
     stage = self._stage
-    names = save_files(stage.checkpoints).get(step, [])
+    names = tensorflow_saves(stage.checkpoints).get(step, [])
     if f'ckpt-{step}.index' not in names or len(names) < 2:
       raise CheckpointError(
           f'{stage.checkpoints} holds no save of step {step}. Expected '
           f'ckpt-{step}.index and ckpt-{step}.data-*, found '
           f'{", ".join(names) or "neither"}.')
+    if arrays is not None:
+      names.append(f'ckpt-{step}{ARRAYS}')
+      content = io.BytesIO()
+      np.savez_compressed(content, **arrays)
+      write_bytes(os.path.join(stage.checkpoints, names[-1]),
+                  content.getvalue())
     manifest = Manifest(
         step=step, env_steps=env_steps, state=dict(state or {}),
         files=describe_files(stage.checkpoints, names),
@@ -164,7 +196,7 @@ class ManifestedCheckpoints:
       if os.path.exists(path):
         os.unlink(path)
       return
-    saves = [step for step, names in sorted(save_files(folder).items())
+    saves = [step for step, names in sorted(tensorflow_saves(folder).items())
              if f'ckpt-{step}.index' in names]
     times: List[float] = [
         os.path.getmtime(os.path.join(folder, f'ckpt-{step}.index'))

@@ -1,7 +1,7 @@
 """One loop per process role: collector, teacher pass, trainer."""
 
 from xtra_tf.workers.collector import Collector
-from xtra_tf.workers.maximum_priority import MaximumPriority
+from xtra_tf.workers.non_finite_steps import NonFiniteSteps
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame
 from xtra_tf.workers.step_learner import StepLearner
 from xtra_tf.workers.teacher_pass import TeacherPass, TeacherPassSummary

@@ -1,7 +1,16 @@
 """The loop of a collector: a TF-Agents driver that plays one task."""
 
 import collections
-from typing import Any, Deque, Dict, List, Optional, Sequence
+from typing import (
+  Any,
+  Callable,
+  Deque,
+  Dict,
+  List,
+  Mapping,
+  Optional,
+  Sequence,
+)
 
 import numpy as np
 import tensorflow as tf
@@ -10,11 +19,24 @@ from tf_agents.environments import py_environment
 from tf_agents.metrics import py_metrics
 from tf_agents.policies import py_tf_eager_policy, tf_policy
 
-from xtra_tf.episodes import EpisodeLogWriter
+from xtra_tf.episodes import Episode, EpisodeLogWriter
 from xtra_tf.replay import SegmentWriter
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame, env_steps_of
 
 RECENT_GAMES = 10  # games whose mean return the progress display shows
+
+
+class _OtherGameError(Exception):
+  """A game did not come back as it was."""
+
+  def __init__(self, slot: int, step: int):
+    super().__init__(f'slot {slot}, step {step}')
+    self.slot = slot
+    self.step = step
+
+
+def _nothing(slot: int, step: int) -> None:
+  del slot, step
 
 
 class Collector:
@@ -31,7 +53,25 @@ class Collector:
                policy: tf_policy.TFPolicy, logs: Sequence[EpisodeLogWriter],
                tables: Sequence[SegmentWriter], stack: int,
                warm_up_policy: Optional[tf_policy.TFPolicy] = None,
-               warm_up_steps: int = 0, warm_up_has_targets: bool = False):
+               warm_up_steps: int = 0, warm_up_has_targets: bool = False,
+               open_games: Optional[Mapping[int, Episode]] = None,
+               on_cut: Callable[[int, int], None] = _nothing):
+    """Initializes the collector; nothing is played yet.
+
+    Args:
+      environment: batched; this collector closes it.
+      policy: that plays.
+      logs: one per slot; this collector closes them.
+      tables: one per slot, or none.
+      stack: frames that a policy sees at once.
+      warm_up_policy: see the class.
+      warm_up_steps: see the class.
+      warm_up_has_targets: see the class.
+      open_games: {slot: rows so far} of games that an earlier session has left
+        open. They are played up to there anew and gone on with.
+      on_cut: told slot and step of such a game whose frames are others this
+        time; it ends as `cut` then, and the slot begins its next game.
+    """
     self._environment = environment
     self._games: List[FinishedGame] = []
     self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
@@ -49,8 +89,10 @@ class Collector:
             name='segment_length', buffer_size=RECENT_GAMES, batch_size=slots),
     ]
     self._drivers: Dict[int, py_driver.PyDriver] = {}
-    environment.set_episode_numbers(
-        np.array([log.next_episode % 2**32 for log in logs], np.int64))
+    self._logs = list(logs)
+    environment.set_episode_numbers(self._numbers())
+    self._open_games = dict(open_games or {})
+    self._on_cut = on_cut
     self._time_step: Any = None
     self._policy_state: Any = None
     self._acting: Optional[tf_policy.TFPolicy] = None
@@ -90,12 +132,20 @@ class Collector:
     """TF-Agents' own metrics: clipped return and length between resets."""
     return {metric.name: float(metric.result()) for metric in self._metrics}
 
+  @property
+  def log_lines(self) -> List[int]:
+    """Blocks that each slot's log has committed."""
+    return [log.lines for log in self._logs]
+
   def flush(self) -> None:
     """Commits what has been played so far; the games go on."""
     self._recorder.flush()
 
   def close(self) -> None:
-    """Commits the open blocks and closes writers and environment."""
+    """Commits the open blocks and closes writers and environment.
+
+    Open games stay open if their logs keep them so.
+    """
     self._recorder.close()
     self._environment.close()
 
@@ -112,13 +162,40 @@ class Collector:
       return
     state = acting.get_initial_state(self._environment.batch_size)
     if self._time_step is None:
-      self._time_step = self._environment.reset()
-    elif 'frames' in state:
+      self._time_step = self._begin()
+    if self._recorder.has_frames and 'frames' in state:
       # The games go on, so the new policy needs the frames seen before.
       state = dict(state, frames=tf.constant(self._recorder.frames))
     self._acting, self._policy_state = acting, state
     self._recorder.searching = not warming_up
     self._recorder.has_targets = not warming_up or self._warm_up_has_targets
+
+  def _begin(self) -> Any:
+    """The first time step, after the games that are gone on with."""
+    games = self._open_games
+    while games:
+      try:
+        time_step = self._environment.resume(
+            {slot: game.action for slot, game in games.items()}, self._look)
+      except _OtherGameError as other:
+        self._on_cut(other.slot, other.step)
+        del games[other.slot]
+        self._logs[other.slot].end_episode('cut')
+        self._environment.set_episode_numbers(self._numbers())
+        continue
+      for slot, game in games.items():
+        self._recorder.resume(slot, game)
+      return time_step
+    return self._environment.reset()
+
+  def _look(self, slot: int, step: int, frame: np.ndarray) -> None:
+    observation = self._open_games[slot].observation
+    if observation is None or not np.array_equal(observation[step], frame):
+      raise _OtherGameError(slot, step)
+
+  def _numbers(self) -> np.ndarray:
+    """<int64>[N] of the game that each slot plays next, in its own count."""
+    return np.array([log.next_episode % 2**32 for log in self._logs], np.int64)
 
   def _driver(self) -> py_driver.PyDriver:
     """One driver per policy; each run is a single batched step."""

@@ -5,8 +5,9 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf.episodes import EpisodeLogWriter, StepRow
+from xtra_tf.episodes import Episode, EpisodeLogWriter, StepRow
 from xtra_tf.replay import SegmentWriter
+from xtra_tf.workers import frame_stacks
 
 
 class FinishedGame(NamedTuple):
@@ -67,6 +68,11 @@ class EpisodeRecorder:
     self._frames: Optional[np.ndarray] = None
 
   @property
+  def has_frames(self) -> bool:
+    """Whether anything was observed yet."""
+    return self._frames is not None
+
+  @property
   def frames(self) -> np.ndarray:
     """[slots, S, *frame], each slot's last S observations that were acted on.
 
@@ -94,6 +100,25 @@ class EpisodeRecorder:
     for slot in range(len(self._logs)):
       self._write(slot, info)
     self._transition = None
+
+  def resume(self, slot: int, episode: Episode) -> None:
+    """Goes on with a game of which an earlier session wrote some rows.
+
+    Args:
+      slot: that plays it.
+      episode: its rows, none of them a cut's.
+    """
+    rows = len(episode.real)
+    self._row[slot] = rows
+    self._raw_return[slot] = float(episode.raw_reward.sum())
+    for name in ('terminal', 'truncated', 'life_loss'):
+      if getattr(episode, name)[-1]:
+        self._ended[slot] = name
+        break
+    last = frame_stacks.stacks_of(episode, self._stack)[-1]
+    if self._frames is None:
+      self._frames = np.zeros([len(self._logs), *last.shape], last.dtype)
+    self._frames[slot] = last
 
   def take_search_means(self) -> Dict[str, float]:
     """Means over the searches since the last call; empty if there were none.
@@ -182,7 +207,7 @@ class EpisodeRecorder:
       log.flush()
 
   def close(self) -> None:
-    """Commits what is open; the open games can be gone on with as cut ones."""
+    """Commits what is open; the logs decide what becomes of open games."""
     for log in self._logs:
       log.close()
     for table in self._tables:

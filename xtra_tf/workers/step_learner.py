@@ -1,8 +1,9 @@
 """TF-Agents' Learner, a gradient step a call, on one or several replicas."""
 
 import time
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional, Sequence
 
+import numpy as np
 import tensorflow as tf
 from tf_agents.train import learner as tf_agents_learner
 
@@ -38,6 +39,7 @@ class StepLearner(tf_agents_learner.Learner):
     super().__init__(*args, **kwargs)
     self._after_step = after_step
     self._waited = 0.
+    self._rows: Sequence[SampleInfo] = ()
 
   def run(self, iterations: int = 1, iterator: Any = None,
           parallel_iterations: int = 1) -> Any:
@@ -60,14 +62,25 @@ class StepLearner(tf_agents_learner.Learner):
       self._waited += time.perf_counter() - begun
       with self.strategy.scope():
         loss_info = self._one_step(unroll, self._is_measured(unroll))
+      self._rows = self._each(info)
       if self._after_step is not None:
         for rows, priority in zip(
-            self._each(info), self._each(loss_info.extra.priority),
-            strict=True):
+            self._rows, self._each(loss_info.extra.priority), strict=True):
           self._after_step(rows, priority)
     for trigger in self.triggers:
       trigger(self.train_step_numpy)
     return self._joined(loss_info)
+
+  @property
+  def rows(self) -> Sequence[SampleInfo]:
+    """Of each replica of this process, where the last step's rows came from."""
+    return self._rows
+
+  def non_finite_variables(self) -> List[str]:
+    """Names of what would be saved and is not finite."""
+    return [variable.name for variable in self._agent.variables
+            if variable.dtype.is_floating
+            and not np.isfinite(variable.numpy()).all()]
 
   def take_waited(self) -> float:
     """Seconds that steps have waited for their batches since the last call."""

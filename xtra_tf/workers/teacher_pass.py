@@ -10,6 +10,7 @@ from xtra_tf.errors import DataFileError
 from xtra_tf.numerics import observations
 from xtra_tf.tasks import TaskSpec
 from xtra_tf.types import ModelOutput, SearchOutput
+from xtra_tf.workers import frame_stacks
 
 
 class TeacherTargets(NamedTuple):
@@ -24,39 +25,6 @@ class TeacherPassSummary(NamedTuple):
   rows: int
   agreement: float  # share of real rows whose most visited action was played
   mean_root_value: float
-
-
-def segment_starts(episode: Episode) -> np.ndarray:
-  """Row at which the segment of each row begins; stacks do not reach before.
-
-  The row after a lost life's no-op begins a new segment. The no-op's own row
-  shows the final observation of the segment before.
-
-  Args:
-    episode: R rows.
-
-  Returns:
-    <int64>[R].
-  """
-  starts = np.zeros(len(episode.real), np.int64)
-  start = 0
-  for row in range(len(starts)):
-    starts[row] = start
-    # A no-op row (real = 0) that is not the game's last closes the segment.
-    if not episode.real[row]:
-      start = row + 1
-  return starts
-
-
-def stacks_of(episode: Episode, stack: int) -> np.ndarray:
-  """[R, S, *frame], oldest first; the first frame of a segment is repeated."""
-  if episode.observation is None:
-    raise ValueError(f'Episode {episode.number} has no observations.')
-  starts = segment_starts(episode)
-  rows = np.arange(len(starts))
-  offsets = np.arange(-stack + 1, 1)
-  index = np.maximum(rows[:, None] + offsets, starts[:, None])
-  return episode.observation[index]
 
 
 class TeacherPass:
@@ -141,7 +109,7 @@ class TeacherPass:
         self._batches += -(-len(episode.real) // self._batch_size)
         yield episode, _found_targets(episode, found, done), False
     for episode in log.episodes(start=earlier):
-      frames = stacks_of(episode, self._task.stack)
+      frames = frame_stacks.stacks_of(episode, self._task.stack)
       parts: List[TeacherTargets] = []
       for begin in range(0, len(frames), self._batch_size):
         parts.append(self._search(frames[begin:begin + self._batch_size]))

@@ -4,16 +4,21 @@ import dataclasses
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from absl import logging
 import numpy as np
 import tensorflow as tf
 
-from xtra_tf.errors import NonFiniteError, UsageError
+from xtra_tf.errors import Stopped, UsageError
 from xtra_tf.learners import TaskWeights
-from xtra_tf.runs import MetricsWriter, StageProgress, as_storage_error
+from xtra_tf.replay import PriorityLedger
+from xtra_tf.runs import (
+  MetricsWriter,
+  StageProgress,
+  as_storage_error,
+  stop_request,
+)
 from xtra_tf.variables import ManifestedCheckpoints
 from xtra_tf.workers.collector import Collector
-from xtra_tf.workers.maximum_priority import MaximumPriority
+from xtra_tf.workers.non_finite_steps import NonFiniteSteps
 from xtra_tf.workers.step_learner import StepLearner
 
 
@@ -76,9 +81,10 @@ class Trainer:
   def __init__(self, learner: StepLearner, schedule: TrainingSchedule,
                checkpoints: ManifestedCheckpoints, metrics: MetricsWriter,
                progress: StageProgress, tasks: Sequence[str], *,
+               logs_dir: str,
                collector: Optional[Collector] = None,
                env_steps: Optional[tf.Variable] = None,
-               maximum_priority: Optional[MaximumPriority] = None,
+               priorities: Optional[PriorityLedger] = None,
                task_weights: Optional[TaskWeights] = None,
                hooks: Optional[TrainerHooks] = None) -> None:
     """Initializes the trainer.
@@ -90,10 +96,12 @@ class Trainer:
       metrics: where the rows of metrics go.
       progress: the stage's progress bar.
       tasks: names of the run's tasks in index order; the first is the target.
+      logs_dir: where incidents are recorded.
       collector: plays the target, in lock-step; None for offline stages.
       env_steps: <int64>[T] each task's environment-step count, from which the
         data set computes ages; the target's is kept up to date here.
-      maximum_priority: kept up to date with the target's priorities.
+      priorities: saved with the learner; whoever gives rows new priorities
+        keeps it up to date.
       task_weights: logged with every row, where there are offline tasks.
       hooks: what else is to be done, and when.
     """
@@ -107,7 +115,9 @@ class Trainer:
     self._env_steps = env_steps
     self._hooks = hooks or TrainerHooks()
     self._ready = collector is None
-    self._maximum_priority = maximum_priority or MaximumPriority()
+    self._priorities = priorities
+    self._non_finite = NonFiniteSteps(logs_dir, self._tasks)
+    self._not_applied = 0
     self._task_weights = task_weights
     self._pending: List[Any] = []
     self._pending_since = time.monotonic()
@@ -126,30 +136,57 @@ class Trainer:
   def run(self) -> None:
     """Trains until the schedule is done; saves at intervals and at the end.
 
+    A signal to stop is answered between two steps, by a save. The first step,
+    which is traced, takes too long to be waited for, and ends unsaved.
+
     Raises:
-      NonFiniteError: a loss or gradient is NaN or infinite.
+      NonFiniteError: losses or gradients are NaN or infinite.
+      Stopped: a signal has come.
     """
     with self._progress:
-      while self.step < self._schedule.updates:
-        self._act()
-        self._learn()
-      # The environment steps that the last update has earned.
+      self._first_step()
+      with stop_request.held():
+        try:
+          while self.step < self._schedule.updates:
+            stop_request.check()
+            self._evaluate()
+            self._act()
+            self._learn()
+          # The environment steps that the last update has earned.
+          self._act()
+        except Stopped as stopped:
+          self._flush()
+          self.save()
+          raise stopped.saved(
+              f'{self.step:,} updates of {self._progress.title}') from None
+        self._flush()
+        self.save()
+
+  def _first_step(self) -> None:
+    if self.step < self._schedule.updates:
+      self._evaluate()
       self._act()
-      self._flush()
-      self.save()
+      self._learn()
 
   def save(self) -> None:
     """Saves learner and manifest, unless this step is saved already."""
     latest = self._checkpoints.latest()
     if latest is not None and latest.step == self.step:
       return
+    self._non_finite.check_saved(self._learner.non_finite_variables(),
+                                 self.step, self._last_good())
+    state: Dict[str, Any] = {}
     if self._collector is not None:
       # No manifest speaks of steps that a kill would lose.
       self._collector.flush()
+      state['log_lines'] = self._collector.log_lines
+    if self._priorities is not None:
+      state['maximum_priority'] = self._priorities.maximum
     with as_storage_error(self._checkpoints.directory):
       self._learner.save()
-    self._checkpoints.commit(self.step, self.env_steps,
-                             {'maximum_priority': self._maximum_priority.value})
+    self._checkpoints.commit(
+        self.step, self.env_steps, state,
+        self._priorities.to_arrays() if self._priorities else None)
 
   def _act(self) -> None:
     """Plays until as many environment steps as the updates allow are taken."""
@@ -157,6 +194,7 @@ class Trainer:
       return
     allowed = self._schedule.allowed_env_steps(self.step)
     while self._collector.env_steps < allowed or self._lacks_data():
+      stop_request.check()
       for game in self._collector.collect(1):
         self._metrics.write(self.step, self._collector.env_steps, {
             f'collect/{self._tasks[0]}/return_raw': game.raw_return,
@@ -188,26 +226,39 @@ class Trainer:
     step = self.step
     loss_info = tf.nest.map_structure(lambda t: t.numpy(), loss_info)
     self._learning += time.perf_counter() - begun
-    if not loss_info.extra.finite:
-      self._stop_non_finite(step, loss_info)
-    self._pending.append(loss_info)
-    extra = loss_info.extra
-    self._maximum_priority.update(extra.priority[extra.task == 0])
+    if loss_info.extra.finite:
+      self._pending.append(loss_info)
+    else:
+      self._not_applied += 1
+      self._non_finite.note(step, loss_info, self._learner.rows,
+                            self._last_good())
     self._hooks.after_update(step)
     if step % self._schedule.log_interval == 0:
       self._flush()
-    interval, evaluate = (self._schedule.evaluation_interval,
-                          self._hooks.evaluate)
-    if evaluate is not None and interval and (
-        step % interval == 0 and step < self._schedule.updates):
-      self._metrics.write(
-          step, self.env_steps, evaluate(step, self.env_steps))
     # The last save is made when all environment steps have been taken.
     if step % self._schedule.save_interval == 0 and (
         step < self._schedule.updates):
       self._flush()
       self.save()
     self._progress.update(step, **self._fields())
+
+  def _evaluate(self) -> None:
+    """Plays the evaluation games if they are due and not played yet."""
+    interval, evaluate = (self._schedule.evaluation_interval,
+                          self._hooks.evaluate)
+    if evaluate is None or not interval or not self.step or (
+        self.step % interval):
+      return
+    with stop_request.released():
+      scalars = evaluate(self.step, self.env_steps)
+    if scalars:
+      self._metrics.write(self.step, self.env_steps, scalars)
+
+  def _last_good(self) -> str:
+    """What a message says of the newest save."""
+    latest = self._checkpoints.latest()
+    return (f'step {latest.step} in {self._checkpoints.directory}'
+            if latest else 'none was saved yet')
 
   def _fields(self) -> Dict[str, float]:
     """The few live numbers that the progress bar shows."""
@@ -235,25 +286,13 @@ class Trainer:
       for task, weight in zip(self._tasks[1:],
                               self._task_weights.weights.numpy()[1:]):
         row[f'transfer/weight/{task}'] = float(weight)
+    if self._not_applied:
+      row['optim/steps_not_applied'] = float(self._not_applied)
     row.update(self._hooks.scalars())
     self._metrics.write(self.step, self.env_steps, row)
-    self._pending = []
+    self._pending, self._not_applied = [], 0
     self._pending_since = time.monotonic()
     self._learning = 0.
-
-  def _stop_non_finite(self, step: int, loss_info: Any) -> None:
-    parts = {name: float(np.mean(value)) for name, value in
-             loss_info.extra.parts._asdict().items()}
-    latest = self._checkpoints.latest()
-    good = (f'step {latest.step} in {self._checkpoints.directory}'
-            if latest else 'none was saved yet')
-    logging.error('Non-finite loss at step %d: %s', step, parts)
-    raise NonFiniteError(
-        f'The loss or its gradient is not finite at step {step}: loss '
-        f'{float(loss_info.loss)}, gradient norm '
-        f'{float(loss_info.extra.gradient_norm)}, parts {parts}. Expected '
-        f'finite numbers. The update was not applied. Last good checkpoint: '
-        f'{good}. A smaller learning rate is the usual remedy.')
 
 
 def training_scalars(updates: Sequence[Any], tasks: Sequence[str],
