@@ -15,10 +15,15 @@ import tensorflow as tf
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.experiments import configuration, roles, training
 from xtra_tf.experiments.training_plan import TrainingPlan
-from xtra_tf.replay import make_dataset, tables, update_priorities
+from xtra_tf.replay import (
+  PriorityLedger,
+  make_dataset,
+  tables,
+  update_priorities,
+)
 from xtra_tf.runs import RunDirectory
 from xtra_tf.types import POSITION
-from xtra_tf.workers import MaximumPriority, StepLearner, TrainingSchedule
+from xtra_tf.workers import StepLearner, TrainingSchedule
 
 UPDATES, PACE, START, ENV_STEPS, SLOTS = 24, 0.5, 60, 105, 2
 TARGET_PERIOD, ACTING_PERIOD = 4, 3
@@ -40,6 +45,12 @@ _BINDINGS = (
 def _numbers(model):
   """All weights of a model as one vector, running statistics included."""
   return np.concatenate([v.numpy().ravel() for v in model.variables])
+
+
+def _ledger(tasks):
+  ledger = PriorityLedger(tasks)
+  ledger.maximum = FIRST_PRIORITY
+  return ledger
 
 
 class _Watch:
@@ -70,9 +81,9 @@ class _Watch:
       return result
 
     build = session._build_collector
-    def build_collector(served):
+    def build_collector(served, manifest):
       session._tables_of_test = served
-      session._collector_of_test = build(served)
+      session._collector_of_test = build(served, manifest)
       return session._collector_of_test
 
     session._build_collector = build_collector
@@ -126,8 +137,7 @@ class ScratchStageTest(tf.test.TestCase):
     with mock.patch.multiple(
         tables, make_dataset=watch.make_dataset,
         update_priorities=watch.update_priorities), mock.patch.object(
-            training, 'MaximumPriority',
-            lambda: MaximumPriority(FIRST_PRIORITY)):
+            training, 'PriorityLedger', _ledger):
       with training.contextlib.ExitStack() as stack:
         cls.result = watch.run_session(parts, plan, stack)
     cls.log = EpisodeLog(directory.episodes)
