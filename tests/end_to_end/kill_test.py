@@ -27,7 +27,9 @@ class KillTest(unittest.TestCase):
                      [kill.stage for kill in tiny_run.KILLS])
     for kill in self.kills:
       self.assertTrue(kill.in_time, kill.stage)
-      self.assertEqual(kill.record['state'], 'running', kill.stage)
+      self.assertEqual(
+          kill.record['state'], 'stopped' if kill.ending else 'running',
+          kill.stage)
 
   def test_same_command_completes_the_run(self):
     last = self.run_.last
@@ -90,13 +92,30 @@ class KillTest(unittest.TestCase):
     self.assertEqual(len({moment.record['id']
                           for moment in self.run_.snapshots}), 1)
 
+  def test_asked_to_end_it_saves_what_it_has_and_ends_well(self):
+    [asked] = [kill for kill in self.kills if kill.ending]
+    self.assertEqual(asked.ending.exit_code, 0, asked.ending.output[-3000:])
+    # At worst a search was being compiled, on a machine with other work.
+    self.assertLess(asked.ending.seconds, 90.)
+    step, env_steps = asked.manifests['finetune/tiny.catch']
+    self.assertGreater(step, tiny_run.SAVE_INTERVAL)
+    self.assertIn(f'Stopped by SIGTERM. Saved: {step} updates of Finetuning: '
+                  'tiny:catch. The same command goes on from the last save.',
+                  asked.ending.output)
+    self.assertNotIn('Traceback', asked.ending.output)
+    # Nothing that was played or learned is missing in the save.
+    self.assertEqual(asked.log_steps['finetune/tiny.catch'], env_steps)
+    self.assertIn(f'{step}/{tiny_run.UPDATES["finetune"]} updates',
+                  asked.ending.output)
+    self.assertIn('Stopped by SIGTERM', asked.record['exit_reason'])
+
   def test_sessions_are_counted_per_stage(self):
     stages = self.end.record['stages']
     sessions = {name: stage['sessions'] for name, stage in stages.items()}
     self.assertEqual(sessions, {
         'data/tiny:collect': 2, 'data/tiny:cross': 1,
         'teacher/tiny:collect': 3, 'teacher/tiny:cross': 1, 'student': 2,
-        'finetune/tiny:catch': 2, 'scratch/tiny:catch': 2})
+        'finetune/tiny:catch': 3, 'scratch/tiny:catch': 2})
 
 
 if __name__ == '__main__':

@@ -12,7 +12,16 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence, Tuple
+from typing import (
+  Any,
+  Callable,
+  Dict,
+  List,
+  NamedTuple,
+  Optional,
+  Sequence,
+  Tuple,
+)
 
 from xtra_tf.episodes.block_index import committed_bytes, read_index
 
@@ -94,6 +103,14 @@ class Kill(NamedTuple):
   folder: str  # of the stage, in the run's folder
   is_due: Callable[[str], bool]  # of the run's folder
   delay: float  # seconds at most between the condition and the kill
+  signal: int = signal.SIGKILL
+
+
+class Ending(NamedTuple):
+  """How a process answered SIGTERM."""
+  exit_code: int
+  seconds: float
+  output: str
 
 
 class Snapshot(NamedTuple):
@@ -106,6 +123,7 @@ class Snapshot(NamedTuple):
   finished: Dict[str, Dict[str, str]]  # {stage's folder: digests of its files}
   results: List[str]  # lines of eval/results.jsonl
   record: Dict[str, Any]  # run.json
+  ending: Optional['Ending'] = None  # of a process that was asked to end
 
 
 def _lines(path: str) -> List[str]:
@@ -123,6 +141,18 @@ def _exists(*parts: str) -> Callable[[str], bool]:
   return lambda root: os.path.exists(os.path.join(root, *parts))
 
 
+def _has_session(stage: str, count: int) -> Callable[[str], bool]:
+  """Whether a stage is in its so-manieth session."""
+
+  def is_due(root: str) -> bool:
+    path = os.path.join(root, 'run.json')
+    with open(path, encoding='utf-8') as file:
+      stages = json.load(file)['stages']
+    return stages.get(stage, {}).get('sessions', 0) >= count
+
+  return is_due
+
+
 def _evaluated_one(root: str) -> bool:
   return bool(_lines(os.path.join(root, 'eval', 'results.jsonl')))
 
@@ -138,8 +168,11 @@ KILLS = (
         'teacher', 'tiny.collect', 'targets', '0', 'index.jsonl'), .0),
     Kill('student', 'student', _has_line(
         'student', 'metrics', 'learner.jsonl'), .1),
-    Kill('finetune', 'finetune/tiny.catch', _exists(
-        'finetune', 'tiny.catch', 'train', 'manifests', '5.json'), .2),
+    Kill('asked', 'finetune/tiny.catch', _exists(
+        'finetune', 'tiny.catch', 'train', 'manifests', '5.json'), .1,
+         signal.SIGTERM),
+    Kill('finetune', 'finetune/tiny.catch', _has_session(
+        'finetune/tiny:catch', 2), 6.),
     Kill('scratch', 'scratch/tiny.catch', _exists(
         'scratch', 'tiny.catch', 'train', 'manifests', '5.json'), .2),
     Kill('evaluation', 'eval', _evaluated_one, 1.),
@@ -212,9 +245,14 @@ def run_until(root: str, kill: Kill, delay: float) -> Snapshot:
       time.sleep(delay)
     finally:
       ended = process.poll()
+      begun = time.monotonic()
       if ended is None:
-        os.killpg(process.pid, signal.SIGKILL)
+        if kill.signal == signal.SIGKILL:
+          os.killpg(process.pid, kill.signal)
+        else:
+          process.send_signal(kill.signal)
         process.wait()
+      seconds = time.monotonic() - begun
   if ended is not None:
     with open(output, encoding='utf-8', errors='replace') as file:
       raise AssertionError(f'The run ended with {ended} before it was killed '
@@ -223,7 +261,10 @@ def run_until(root: str, kill: Kill, delay: float) -> Snapshot:
     in_time = len(_lines(os.path.join(root, 'eval', 'results.jsonl'))) < 3
   else:
     in_time = not os.path.exists(os.path.join(root, kill.folder, 'done.json'))
-  return look(root, kill.stage, in_time)
+  with open(output, encoding='utf-8', errors='replace') as file:
+    ending = Ending(process.returncode, seconds, file.read())
+  return look(root, kill.stage, in_time)._replace(
+      ending=None if kill.signal == signal.SIGKILL else ending)
 
 
 class KilledRun(NamedTuple):
