@@ -19,7 +19,7 @@ from typing import Any
 
 from absl import flags
 
-from launchers import fact_table, program, settings_flags
+from launchers import fact_table, gin_flags, program, settings_flags
 
 FLAGS = flags.FLAGS
 flags.declare_key_flag('debug')
@@ -54,6 +54,7 @@ def main() -> int:
   output = program.require('output', _OUTPUT.value, 'data/alien')
   if not FLAGS.debug:
     program.hide_native_output()
+  gin_flags.apply_trust()
   from xtra_tf.experiments import data_collection
   from xtra_tf.runs import StageProgress
   collection = data_collection.DataCollection(

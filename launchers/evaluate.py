@@ -66,6 +66,7 @@ def main() -> int:
   if not FLAGS.debug:
     program.hide_native_output()
   from xtra_tf.evaluation import results
+  gin_flags.apply_trust()
   from xtra_tf.experiments import checkpoint_evaluation, random_evaluation
   from xtra_tf.runs import StageProgress
   if _VIDEO.value:

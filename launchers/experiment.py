@@ -49,6 +49,7 @@ def main() -> int:
         'results_dir', _RESULTS_DIR.value, 'results/smoke')
   if not FLAGS.debug:
     program.hide_native_output()
+  gin_flags.apply_trust()
   from xtra_tf.experiments import experiment
   if _PLAN.value:
     experiment.show_plan(FLAGS.gin_file, FLAGS.gin_bindings, _ONLY.value,

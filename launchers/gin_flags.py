@@ -7,3 +7,13 @@ flags.DEFINE_multi_string(
     'for here, in gin/ of the checkout, in the installed package.')
 flags.DEFINE_multi_string(
     'gin_bindings', [], 'One binding, e.g. "NUM_SIMULATIONS = 16".')
+flags.DEFINE_bool(
+    'trust_gin', False, 'Read gin files of other places than here, the '
+    'checkout and the package, too.')
+
+
+def apply_trust() -> None:
+  """Does what --trust_gin says. To be called before gin files are read."""
+  if flags.FLAGS.trust_gin:
+    from xtra_tf.experiments import configuration
+    configuration.trust_gin_files()

@@ -51,6 +51,7 @@ def main() -> int:
   task_targets = task_folders.parse('task_targets', _TASK_TARGETS.value)
   if not FLAGS.debug:
     program.hide_native_output()
+  gin_flags.apply_trust()
   from xtra_tf.experiments import shared_replay
   sets = shared_replay.prepare(
       task_data, task_targets, FLAGS.gin_file or [_DEFAULT_GIN_FILE],

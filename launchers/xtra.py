@@ -15,7 +15,7 @@ import sys
 
 from absl import flags
 
-from launchers import program, settings_flags, task_folders
+from launchers import gin_flags, program, settings_flags, task_folders
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -63,6 +63,7 @@ def main() -> int:
   task_data = task_folders.parse('task_data', _TASK_DATA.value)
   if not FLAGS.debug:
     program.native_output_to(os.path.join(root_dir, 'logs', 'native.log'))
+  gin_flags.apply_trust()
   from xtra_tf.experiments import local_run
   report = local_run.run_xtra(
       root_dir, gin_files=FLAGS.gin_file or [_DEFAULT_GIN_FILE],

@@ -3,13 +3,14 @@
 import glob
 import os
 import re
+from unittest import mock
 
 from absl.testing import parameterized
 import gin
 import tensorflow as tf
 
 from xtra_tf import tasks
-from xtra_tf.errors import UsageError
+from xtra_tf.errors import DataFileError, UsageError
 from xtra_tf.experiments import configuration, roles
 
 _ROOT = os.path.join(os.path.dirname(os.path.dirname(__file__)), 'gin')
@@ -106,8 +107,58 @@ class ConfigurationErrorsTest(tf.test.TestCase):
                           ['TARGET_TASK = "tiny:catch"'])
       roles.resolve_parts(seed=0)
 
+  def test_files_of_other_places_are_read_only_if_trusted(self):
+    folder = self.create_tempdir().full_path
+    path = os.path.join(folder, 'theirs.gin')
+    with open(path, 'w', encoding='utf-8') as file:
+      file.write('# theirs\nNUM_SIMULATIONS = 3\n')
+    pattern = 'theirs.gin is not one of yours.*--trust_gin'
+    self._refused([path], [], pattern)
+    # Neither by a link nor by an include.
+    here = self.create_tempdir().full_path
+    os.symlink(path, os.path.join(here, 'link.gin'))
+    with open(os.path.join(here, 'mine.gin'), 'w', encoding='utf-8') as file:
+      file.write(f'include "{path}"\n')
+    with mock.patch.object(os, 'getcwd', return_value=here):
+      self._refused(['link.gin'], [], pattern)
+      self._refused(['mine.gin'], [], pattern)
+    with mock.patch.object(os, 'getcwd', return_value=folder):
+      configuration.parse(['theirs.gin'], [])
+    with mock.patch.object(configuration._Trust, 'everywhere', False):
+      self.assertEmpty(configuration.trust_flags())
+      configuration.trust_gin_files()
+      self.assertEqual(configuration.trust_flags(), ['--trust_gin'])
+      configuration.parse([path], [])
+    self.assertEqual(configuration.bound_values(), {'NUM_SIMULATIONS': '3'})
+
+  def test_calls_of_other_libraries_are_refused(self):
+    for value in ('@tf_agents.train.learner.Learner()', '[1, @gin.singleton()]',
+                  '@xtra_tf.experiments.TaskSettings'):
+      self._refused([], [f'SOURCE_TASKS = {value}'],
+                    r'SOURCE_TASKS = .* refers to a configurable')
+    configuration.parse([], ['TARGET_TASK = "me@home"'])
+
+  def test_a_record_of_a_run_is_read_as_data(self):
+    settings = {'NUM_SIMULATIONS': '3', 'TARGET_TASK': "'Alien'",
+                'MctsPlanner.num_simulations': '%NUM_SIMULATIONS',
+                'xtra_tf.learners.LearnerSettings.momentum': '@gin.singleton()'}
+    taken = configuration.recorded_bindings(
+        settings, ['MctsPlanner'], 'run.json')
+    self.assertLen(taken, 3)
+    configuration.parse([], ['NUM_SIMULATIONS = 5'], before=taken)
+    self.assertEqual(
+        configuration.resolve(configuration.MctsPlanner).num_simulations, 5)
+    for value in ('@gin.singleton()', '%OTHER', '__import__("os")', '1\nx = 2'):
+      settings['MctsPlanner.num_simulations'] = value
+      with self.assertRaisesRegex(
+          DataFileError, 'run.json: the setting .*num_simulations has the '
+          'value'):
+        configuration.recorded_bindings(
+            settings, ['MctsPlanner'], 'run.json')
+
   def test_imports_are_refused(self):
-    folder = self.get_temp_dir()
+    folder = self.create_tempdir().full_path
+    self.enter_context(mock.patch.object(os, 'getcwd', return_value=folder))
     marker = os.path.join(folder, 'ran')
     with open(os.path.join(folder, 'evil.py'), 'w', encoding='utf-8') as file:
       file.write(f'open({marker!r}, "w").close()\n')

@@ -193,12 +193,13 @@ class ResultsTest(CheckpointTest):
     """The tiny checkpoint as a stage of a run; returns its folder."""
     root = os.path.join(self.create_tempdir().full_path, 'run')
     run = RunDirectory(root)
-    run.begin({}, seed=0, command='')
-    for name in ('student', 'finetune/tiny:catch', 'teacher/tiny:cross'):
-      run.record_stage(name, 'done')
     configuration.parse(['protocols/smoke.gin'], [
         f"{_PLANNER}.tie_break = 'lowest'"])
-    run.write_config(given=configuration.config_text())
+    run.begin(configuration.run_settings(), seed=0, command='')
+    for name in ('student', 'finetune/tiny:catch', 'teacher/tiny:cross'):
+      run.record_stage(name, 'done')
+    # A run may come from anywhere: its gin files are not read.
+    run.write_config(given='import not_to_be_imported\n')
     stage = os.path.join(root, *parts)
     shutil.copytree(self.tiny, stage)
     return run, stage

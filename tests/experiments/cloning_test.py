@@ -60,13 +60,12 @@ class StageTest(tf.test.TestCase):
     cls.addClassCleanup(gin.clear_config)
     cls.parts = _resolve()
     cls.directory = RunDirectory(cls().create_tempdir().full_path)
-    cls.directory.begin({}, seed=0, command='')
+    cls.directory.begin(configuration.run_settings(), seed=0, command='')
     # No column of a search, and no teacher has seen them.
     for task in cls.parts.sources:
       stage = cls.directory.stage('data', task.name)
       write(stage.episodes, task.name, (30, 30), (), frames=_frames(task))
       stage.write_done({})
-    cls.directory.write_config(given=configuration.config_text())
     cls.run_of_all = StageRun(cls.parts, cls.directory, {})
     stages.check_selection(cls.run_of_all, ['cloning'])
     stages.run_stages(cls.run_of_all, ['cloning'])

@@ -229,6 +229,10 @@ def _restored(info: CheckpointInfo, checkpoint: str,
   return model
 
 
+# What a run's record says of its search: all that evaluation takes from it.
+_OF_PLAY = ('MctsPlanner', 'ExecutionSettings')
+
+
 def protocol(gin_files: Sequence[str], gin_bindings: Sequence[str],
              episodes: Optional[int]) -> EvaluationSettings:
   """The official protocol, but for what was asked for.
@@ -265,12 +269,14 @@ def _planner(info: CheckpointInfo, directory: Optional[RunDirectory],
   if num_simulations is not None:
     bindings.append(
         f'xtra_tf.planning.MctsPlanner.num_simulations = {num_simulations}')
-  given = directory and os.path.join(directory.config, 'given.gin')
-  if given and os.path.isfile(given):
-    base = [given]
+  # A run may come from anywhere: its record is read as data, and the gin files
+  # in it are not read at all.
+  recorded = directory and configuration.recorded_bindings(
+      directory.record['settings'], _OF_PLAY, directory.run_json)
+  if recorded:
+    configuration.parse(gin_files, bindings, before=recorded)
   else:
-    base = [BASE, _profile_file(info)]
-  configuration.parse([*base, *gin_files], bindings)
+    configuration.parse([BASE, _profile_file(info), *gin_files], bindings)
   configuration.resolve(configuration.ExecutionSettings).apply()
   return configuration.resolve(configuration.MctsPlanner)
 

@@ -1,19 +1,22 @@
 """Gin: the names that can be bound, where files are looked for, what was bound.
 
-A gin file is a program: with an `import` line it runs any module. None of ours
-has one, and none is accepted.
+A gin file is a program: with an `import` line it runs any module, with `@` it
+calls what is registered, by other libraries too. None of ours has either, and
+neither is accepted. What is left can still ask for days of work, so that files
+of other places than one's own are read only if they are trusted.
 """
 
+import ast
 import dataclasses
 import importlib.resources
 import os
 import re
 import tokenize
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set
 
 import gin
 
-from xtra_tf.errors import UsageError, near_names
+from xtra_tf.errors import DataFileError, UsageError, near_names
 from xtra_tf.evaluation.protocol import (
   EvaluationSettings as _EvaluationSettings,
 )
@@ -61,6 +64,7 @@ CONFIGURABLES = (ProfileSettings, TaskSettings, TransferSettings,
                  TargetSettings, LearnerSettings, TaskWeightSettings,
                  EvaluationSettings, SourceEvaluationSettings,
                  ExperimentSettings, MethodSettings)
+_TRUST_FLAG = '--trust_gin'
 # They say which runs there are, and decide nothing within a run.
 _OF_NO_RUN = ('ExperimentSettings.', 'MethodSettings.')
 _IMPORT = re.compile(r'^\s*(import|from)\s+\S', re.MULTILINE)
@@ -92,21 +96,60 @@ def known_gin_files() -> List[str]:
   return sorted(known)
 
 
+class _Trust:
+  """Whether gin files of any place are read; a process decides it once."""
+  everywhere = False
+
+
+def trust_gin_files() -> None:
+  """From now on gin files of other places than one's own are read too."""
+  _Trust.everywhere = True
+
+
+def trust_flags() -> List[str]:
+  """Flags by which a child process trusts what this one does."""
+  return [_TRUST_FLAG] if _Trust.everywhere else []
+
+
 def find_gin_file(name: str) -> str:
   """Path of a gin file, named with or without the leading `gin/`.
 
   Raises:
-    UsageError: there is no such file; names near ones.
+    UsageError: there is no such file, names near ones; or it is neither below
+      the working directory nor of the checkout or package, and not trusted.
   """
   bare = name[len('gin/'):] if name.startswith('gin/') else name
   for folder in gin_folders():
     for candidate in (name, bare):
       path = os.path.join(folder, candidate)
       if os.path.isfile(path):
+        _refuse_foreign(path)
         return path
   raise UsageError(f'There is no gin file {name}. '
                    f'{near_names(bare, known_gin_files())} '
                    f'Looked in: {", ".join(gin_folders())}.')
+
+
+def _refuse_foreign(path: str) -> None:
+  """Files are judged by where they really are, not by a link to them."""
+  real = os.path.realpath(path)
+  own = [os.path.realpath(folder) for folder in gin_folders()]
+  if not _Trust.everywhere and not any(
+      os.path.commonpath([real, folder]) == folder for folder in own):
+    raise UsageError(
+        f'The gin file {real} is not one of yours: it is in none of '
+        f'{", ".join(own)}. A gin file decides what is run, for how long and '
+        f'with which data. Read it, then pass {_TRUST_FLAG}, or copy it here.')
+
+
+def _refuse_calls() -> None:
+  """Of what was parsed, so that a comment or a text may have an @."""
+  for name, value in bound_values().items():
+    if '@' in re.sub(r"'[^']*'|\"[^\"]*\"", '', value):
+      raise UsageError(
+          f'Gin: {name} = {value} refers to a configurable. A gin file that '
+          'does can call code of other libraries, so none is accepted. '
+          'Expected a number, a text, a list or a macro.')
 
 
 def _refuse_imports(text: str, where: str) -> None:
@@ -172,30 +215,67 @@ def _parameters(configurable: Any) -> Sequence[Any]:
           if dataclasses.is_dataclass(configurable) else ())
 
 
-def parse(gin_files: Sequence[str], bindings: Sequence[str]) -> None:
+def recorded_bindings(settings: Mapping[str, str], classes: Sequence[str],
+                      where: str) -> List[str]:
+  """Bindings out of a run's record, which anybody may have written.
+
+  Args:
+    settings: {name: value as text}, as `run_settings` gave them.
+    classes: whose settings are taken, e.g. `MctsPlanner`; the macros are, too.
+    where: the record's file, for the message.
+
+  Returns:
+    Texts for `parse`.
+
+  Raises:
+    DataFileError: a value is neither a literal nor a macro.
+  """
+  found = []
+  for name, value in settings.items():
+    if name not in MACROS and name.split('.')[-2:-1] not in (
+        [cls] for cls in classes):
+      continue
+    if value not in [f'%{macro}' for macro in MACROS]:
+      try:
+        ast.literal_eval(value)
+      except (ValueError, SyntaxError, TypeError, MemoryError,
+              RecursionError) as error:
+        raise DataFileError(
+            where, f'the setting {name} has the value {value!r}. Expected a '
+            'number, a text, a list or a macro.') from error
+    found.append(f'{name} = {value}')
+  return found
+
+
+def parse(gin_files: Sequence[str], bindings: Sequence[str],
+          before: Sequence[str] = ()) -> None:
   """Reads gin files, then bindings, replacing what was bound before.
 
   Args:
     gin_files: names of gin files, later ones win.
     bindings: e.g. `NUM_SIMULATIONS = 16`.
+    before: bindings to which files and other bindings are preferred.
 
   Raises:
-    UsageError: a missing file, an unknown name, an import, a syntax error.
+    UsageError: a missing or foreign file, an unknown name, an import or a
+      call, a syntax error.
   """
   gin.clear_config()
   paths = [find_gin_file(name) for name in gin_files]
   for path in paths:
     _check_file(path)
-  for binding in bindings:
+  for binding in (*before, *bindings):
     _refuse_imports(binding, '--gin_bindings')
   for folder in gin_folders():
     gin.add_config_file_search_path(folder)
   try:
+    gin.parse_config(list(before))
     gin.parse_config_files_and_bindings(paths, list(bindings))
   except (ValueError, SyntaxError, IOError, AttributeError, TypeError,
           RecursionError, MemoryError, tokenize.TokenError) as error:
     raise _unknown_name(error) from error
   _check_names()
+  _refuse_calls()
 
 
 def bound_values() -> Dict[str, str]:

@@ -12,8 +12,8 @@ from xtra_tf.evaluation.experiment_results import (
   RunFailure,
   RunKey,
 )
+from xtra_tf.experiments import configuration, run_collection
 from xtra_tf.experiments import experiment_view as view_lib
-from xtra_tf.experiments import run_collection
 from xtra_tf.experiments.experiment_plan import Job
 from xtra_tf.experiments.experiment_view import ExperimentView
 from xtra_tf.experiments.job_processes import Ended, JobProcesses
@@ -128,6 +128,7 @@ class ExperimentRunner:
         *self._program, f'--root_dir={os.path.join(self._root_dir, job.name)}',
         *(f'--gin_file={name}' for name in job.gin_files),
         *(f'--gin_bindings={binding}' for binding in job.gin_bindings),
+        *configuration.trust_flags(),
         f'--seed={job.seed}', f'--stages={job.kind}',
         *(f'--from_run={kind}={os.path.join(self._root_dir, parent)}'
           for parent, kind in job.parents),
