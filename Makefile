@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo bench test lint types unit slow clean
+.PHONY: help venv demo bench test lint types unit faults slow clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' \
@@ -39,6 +39,9 @@ unit: venv  ## the tests alone
 
 bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
+
+faults: venv  ## kills runs at random moments, keeps a JSON line for each
+	$(PY) -m tests.faults.whole_job --output=docs/reliability/kills.jsonl $(FAULT_ARGS)
 
 slow: venv  ## the tests that take minutes and are no part of `make test`
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)

@@ -66,11 +66,11 @@ BINDINGS = (
 
 
 def command(root_dir: str, bindings: Sequence[str] = (),
-            flags: Sequence[str] = ()) -> List[str]:
+            flags: Sequence[str] = (), launcher: str = 'xtra') -> List[str]:
   """The command line of a run with the bindings above and a few more."""
-  return [sys.executable, '-m', 'launchers.xtra', f'--root_dir={root_dir}',
-          f'--gin_file={GIN_FILE}', *(f'--gin_bindings={binding}'
-                                      for binding in (*BINDINGS, *bindings)),
+  return [sys.executable, '-m', f'launchers.{launcher}',
+          f'--root_dir={root_dir}', f'--gin_file={GIN_FILE}',
+          *(f'--gin_bindings={binding}' for binding in (*BINDINGS, *bindings)),
           *flags]
 
 
@@ -236,9 +236,11 @@ def run_until(root: str, kill: Kill, delay: float) -> Snapshot:
   """
   output = os.path.join(os.path.dirname(root), f'{kill.stage}.log')
   with open(output, 'wb') as file:
+    # Asked to end, a run in a network of its own ends as any other.
+    launcher = 'xtra' if kill.signal == signal.SIGKILL else 'local'
     process = subprocess.Popen(
-        command(root), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT,
-        start_new_session=True)
+        command(root, launcher=launcher), cwd=ROOT, stdout=file,
+        stderr=subprocess.STDOUT, start_new_session=True)
     try:
       while process.poll() is None and not kill.is_due(root):
         time.sleep(.002)
