@@ -104,6 +104,20 @@ class PlainTest(absltest.TestCase):
         'Teacher: [alien]: 560/1,000 updates (56%), 2.00/s, 0:03:40 left')
     self.assertEndsWith(self.lines()[2], '2.00/s, in 0:00:30')
 
+  def test_time_left_knows_of_evaluations_in_between(self):
+    with self.progress(total=1000) as bar:
+      for done in range(1, 301):
+        # Every hundredth is followed by an evaluation of 100 seconds.
+        self.clock.now += 1. + 100. * (done % 100 == 1)
+        bar.update(done)
+      self.clock.now += 100.
+      bar.update(301)
+    *_, last, end = self.lines()
+    del end
+    # 300 things took 599 s, the first one left out: 699 take 1395 s.
+    self.assertEqual(last, 'Teacher: [alien]: 301/1,000 updates (30%), '
+                     '0.50/s, 0:23:15 left')
+
   def test_no_rate_while_nothing_is_done(self):
     with self.progress(total=10) as bar:
       self.clock.now += 31

@@ -97,12 +97,15 @@ class StageProgress:
     self._live: Optional[Live] = None
     self._ended: Optional[float] = None
     self._failed = False
+    # When the first thing of the session was done, and how many were then.
+    self._first: Optional[Tuple[float, int]] = None
 
   def __enter__(self) -> 'StageProgress':
     now = self._clock()
     self._begun = self._last_line = now
     self._ended = None
     self._failed = False
+    self._first = None
     self._meter = RateMeter(self._done, now)
     if self._console.is_terminal and not self._console.is_dumb_terminal:
       self._live = Live(console=self._console, refresh_per_second=_REFRESH_RATE,
@@ -130,6 +133,8 @@ class StageProgress:
     """
     now = self._clock()
     self._done = int(done)
+    if self._first is None and self._done > self._start:
+      self._first = now, self._done
     self._fields.update(fields)
     self._meter.update(self._done, now)
     if self._live is None and now - self._last_line >= _PLAIN_INTERVAL:
@@ -171,18 +176,31 @@ class StageProgress:
       seconds = self._ended - self._begun
       made = self._done - self._start
       return format_rate(made / seconds) if made and seconds else ''
-    rate = self._meter.rate
+    rate = self._rate()
     return format_rate(rate) if rate else ''
 
   def _time(self) -> str:
     if self._ended is not None:
       passed = format_time(self._ended - self._begun)
       return f'stopped after {passed}' if self._failed else f'in {passed}'
-    rate = self._meter.rate
+    rate = self._rate()
     if not rate:
       return ''
     left = max(self._total - self._done, 0) / rate
     return f'{format_time(left)} left'
+
+  def _rate(self) -> Optional[float]:
+    """Things per second of the whole session, once it is a minute old.
+
+    What is done now and then, as evaluations, so counts by its share. The first
+    step does not count: it is traced and compiled.
+    """
+    if self._first is not None:
+      seconds = self._clock() - self._first[0]
+      made = self._done - self._first[1]
+      if made and seconds > _RATE_WINDOW:
+        return made / seconds
+    return self._meter.rate
 
   def _say(self) -> None:
     self._last_line = self._clock()
