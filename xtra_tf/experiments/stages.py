@@ -172,17 +172,211 @@ def _once(run: StageRun, directory: StageDirectory,
   return result
 
 
+def source_data_plan(run: StageRun, task: TaskSpec) -> TrainingPlan:
+  """EfficientZero from scratch on a source game."""
+  return TrainingPlan(
+      stage='data', title=f'Source data: {task.name}',
+      directory=run.directory.stage('data', task.name), tasks=(task,),
+      rows=(run.parts.stages['data'].stage.batch_size,), targets='reanalyzed',
+      logs={}, online=True)
+
+
+def finetuning_plan(run: StageRun) -> TrainingPlan:
+  """The student on the target, together with the offline tasks."""
+  parts, transfer = run.parts, run.parts.transfer
+  crossing = transfer.offline_tasks
+  return TrainingPlan(
+      stage='finetune', title=f'Finetuning: {parts.target.name}',
+      directory=run.directory.stage('finetune', parts.target.name),
+      tasks=roles.stage_tasks(parts, 'finetune'),
+      rows=roles.batch_rows(parts, 'finetune', with_target=True),
+      targets='finetuning' if crossing else 'reanalyzed', online=True,
+      weighted=crossing, logs=_offline_logs(run) if crossing else {},
+      shared=run.shared if crossing else None,
+      initial_weights=(run.directory.stage('student').path
+                       if transfer.parts else None),
+      initial_parts=(None if set(transfer.parts) == set(MODEL_PARTS)
+                     else transfer.parts),
+      frozen=transfer.frozen)
+
+
+def scratch_plan(run: StageRun) -> TrainingPlan:
+  """EfficientZero from scratch on the target."""
+  parts = run.parts
+  return TrainingPlan(
+      stage='scratch', title=f'From scratch: {parts.target.name}',
+      directory=run.directory.stage('scratch', parts.target.name),
+      tasks=(parts.target,), rows=(parts.stages['scratch'].stage.batch_size,),
+      targets='reanalyzed', logs={}, online=True)
+
+
 def make_source_data(run: StageRun, task: TaskSpec) -> None:
   """Plays a source game with EfficientZero from scratch; keeps its replay."""
   if task.name in run.task_data:
     return
-  directory = run.directory.stage('data', task.name)
-  plan = TrainingPlan(
-      stage='data', title=f'Source data: {task.name}', directory=directory,
-      tasks=(task,), rows=(run.parts.stages['data'].stage.batch_size,),
-      targets='reanalyzed', logs={}, online=True)
   parts = dataclasses.replace(run.parts, seed=run.parts.seed_of('data'))
-  _once(run, directory, lambda: train(parts, plan, run.strategy))
+  _once(run, run.directory.stage('data', task.name), lambda: train(
+      parts, source_data_plan(run, task), run.strategy))
+
+
+def train_teacher(run: StageRun, task: TaskSpec) -> None:
+  """Trains a teacher on one table, then stores what it says of its data."""
+  directory = run.directory.stage('teacher', task.name)
+
+  def body() -> Dict[str, Any]:
+    log = open_data(run, task, with_teacher=False)
+    plan = TrainingPlan(
+        stage='teacher', title=f'Teacher: {task.name}', directory=directory,
+        tasks=(task,), rows=(run.parts.stages['teacher'].stage.batch_size,),
+        targets='reanalyzed', logs={task.name: log})
+    result = train(run.parts, plan, run.strategy)
+    return {**result, **teacher_targets.store(run.parts, directory, task, log)}
+
+  _once(run, directory, body)
+
+
+def distil_student(run: StageRun) -> None:
+  """Distils the teachers into one student, uniformly over the tables."""
+  parts, directory = run.parts, run.directory.stage('student')
+  plan_rows = roles.batch_rows(parts, 'student', with_target=False)
+
+  def body() -> Dict[str, Any]:
+    return train(parts, TrainingPlan(
+        stage='student', title='Student', directory=directory,
+        tasks=parts.sources, rows=plan_rows, targets='stored',
+        logs=_offline_logs(run), shared=run.shared), run.strategy)
+
+  _once(run, directory, body)
+
+
+def clone_behaviour(run: StageRun) -> None:
+  """Trains a policy on the actions of all source tasks, in equal parts.
+
+  The method of comparison for the student's zero-shot play (paper, section 3).
+  """
+  parts, directory = run.parts, run.directory.stage('cloning')
+  rows = roles.batch_rows(parts, 'cloning', with_target=False)
+
+  def body() -> Dict[str, Any]:
+    return train(parts, TrainingPlan(
+        stage='cloning', title='Behaviour cloning', directory=directory,
+        tasks=parts.sources, rows=rows, targets='actions',
+        logs={t.name: open_data(run, t, False) for t in parts.sources}),
+        run.strategy)
+
+  _once(run, directory, body)
+
+
+def finetune(run: StageRun) -> None:
+  """Finetunes the student on the target together with the offline tasks.
+
+  With less of it where `TransferSettings` says so.
+  """
+  _once(run, run.directory.stage('finetune', run.parts.target.name),
+        lambda: train(run.parts, finetuning_plan(run), run.strategy))
+
+
+def train_from_scratch(run: StageRun) -> None:
+  """The control: EfficientZero from scratch on the target."""
+  _once(run, run.directory.stage('scratch', run.parts.target.name),
+        lambda: train(run.parts, scratch_plan(run), run.strategy))
+
+
+_PER_SOURCE:
+      for task in run.parts.sources:
+        _PER_SOURCE[name](run, task)
+    else:
+      _ONCE_A_RUN[name](run)
+    after_stage(name)
+
+
+def data_folder(run: StageRun, task: TaskSpec) -> str:
+  """Where a source task's episodes are: the user's folder, or the run's."""
+  return run.task_data.get(
+      task.name, run.directory.stage('data', task.name).episodes)
+
+
+def open_data(run: StageRun, task: TaskSpec, with_teacher: bool) -> EpisodeLog:
+  """A source task's log, with the teacher's targets beside it if asked."""
+  log = data_handshake.open_log(
+      data_folder(run, task), task, run.parts.allowed_differences)
+  if run.parts.data_share < 1:
+    log = log.with_share(run.parts.data_share)
+  if not with_teacher:
+    return log
+  return teacher_targets.laid_over(
+      run.parts, run.directory.stage('teacher', task.name), task, log)
+
+
+def _offline_logs(run: StageRun) -> Dict[str, EpisodeLog]:
+  """All source tasks' data; none where a server has them."""
+  if run.shared is not None:
+    return {}
+  return {t.name: open_data(run, t, True) for t in run.parts.sources}
+
+
+def _once(run: StageRun, directory: StageDirectory,
+          body: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+  """Runs a stage unless its marker says that it is done."""
+  done = directory.read_done()
+  if done is not None:
+    return done
+  name = directory.name
+  stage_settings.write(run.parts, directory, run.task_data)
+  begun = time.monotonic()
+  run.directory.record_stage(name, 'running')
+  result = body()
+  seconds = time.monotonic() - begun
+  run.directory.record_stage(name, 'done', seconds=seconds)
+  directory.write_done(result)
+  return result
+
+
+def source_data_plan(run: StageRun, task: TaskSpec) -> TrainingPlan:
+  """EfficientZero from scratch on a source game."""
+  return TrainingPlan(
+      stage='data', title=f'Source data: {task.name}',
+      directory=run.directory.stage('data', task.name), tasks=(task,),
+      rows=(run.parts.stages['data'].stage.batch_size,), targets='reanalyzed',
+      logs={}, online=True)
+
+
+def finetuning_plan(run: StageRun) -> TrainingPlan:
+  """The student on the target, together with the offline tasks."""
+  parts, transfer = run.parts, run.parts.transfer
+  crossing = transfer.offline_tasks
+  return TrainingPlan(
+      stage='finetune', title=f'Finetuning: {parts.target.name}',
+      directory=run.directory.stage('finetune', parts.target.name),
+      tasks=roles.stage_tasks(parts, 'finetune'),
+      rows=roles.batch_rows(parts, 'finetune', with_target=True),
+      targets='finetuning' if crossing else 'reanalyzed', online=True,
+      weighted=crossing, logs=_offline_logs(run) if crossing else {},
+      shared=run.shared if crossing else None,
+      initial_weights=(run.directory.stage('student').path
+                       if transfer.parts else None),
+      initial_parts=(None if set(transfer.parts) == set(MODEL_PARTS)
+                     else transfer.parts),
+      frozen=transfer.frozen)
+
+
+def scratch_plan(run: StageRun) -> TrainingPlan:
+  """EfficientZero from scratch on the target."""
+  parts = run.parts
+  return TrainingPlan(
+      stage='scratch', title=f'From scratch: {parts.target.name}',
+      directory=run.directory.stage('scratch', parts.target.name),
+      tasks=(parts.target,), rows=(parts.stages['scratch'].stage.batch_size,),
+      targets='reanalyzed', logs={}, online=True)
+
+
+def make_source_data(run: StageRun, task: TaskSpec) -> None:
+  """Plays a source game with EfficientZero from scratch; keeps its replay."""
+  if task.name in run.task_data:
+    return
+  parts = dataclasses.replace(run.parts, seed=run.parts.seed_of('data'))
+  _once(run, run.directory.stage('data', task.name), lambda: train(
+      parts, source_data_plan(run, task), run.strategy))
 
 
 def train_teacher(run: StageRun, task: TaskSpec) -> None:
