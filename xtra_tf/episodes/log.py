@@ -12,6 +12,7 @@ from typing import (
   NamedTuple,
   Optional,
   Sequence,
+  Set,
   Tuple,
 )
 
@@ -56,6 +57,7 @@ class EpisodeLog:
   Attributes:
     directory: of the log.
     header: what the log says of all episodes.
+    open_episodes: numbers of the episodes that had no end.
     sealed: the log says which writers it has, and has them.
   """
 
@@ -84,12 +86,16 @@ class EpisodeLog:
     self._env_steps = 0
     self._bytes = 0
     self._stored: List[_Stored] = []
+    # Numbers of those that nobody has ended yet.
+    self.open_episodes: Set[int] = set()
     self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
       entries = _read_writer(folder)
       if not self.header.overlay:
         _check_numbers(writer, folder, entries)
       self._stored += _group(writer, folder, entries)
+      if entries and entries[-1].end is None:
+        self.open_episodes.add(entries[-1].episode)
       if entries:
         self._env_steps += entries[-1].env_steps
         self._bytes += block_index.committed_bytes(entries)

@@ -42,7 +42,7 @@ def build_collector(parts: RunParts, plan: TrainingPlan, tables: ReplayTables,
   logs = [
       EpisodeLogWriter(
           plan.directory.episodes, task, columns=('search', 'root_value'),
-          writer=slot, provenance=_provenance(parts, plan), keep_open=True,
+          writer=slot, provenance=provenance(parts, plan), keep_open=True,
           first_lines=lines[slot] if lines else None)
       for slot in range(stage.num_envs)]
   open_games = {slot: game for slot, log in enumerate(logs)
@@ -80,7 +80,8 @@ def _lines(manifest: Optional[Manifest], num_envs: int) -> List[int]:
           else [0] * num_envs)
 
 
-def _provenance(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
+def provenance(parts: RunParts, plan: TrainingPlan) -> Dict[str, Any]:
+  """How a stage's own episodes come about, for the header of its log."""
   stage = parts.stages[plan.stage].stage
   return {'policy': f'{plan.stage}: EfficientZero search policy',
           'seed': parts.seed,

@@ -11,10 +11,10 @@ SAY_SECONDS = 10.0  # between two lines about what is waited for
 class Patience:
   """Waiting that says for whom, and that ends.
 
-    patience = Patience('the learner at localhost:8000', 300., print)
-    while not ready():
-      patience.wait('has published no weights')
-    patience.end()
+  patience = Patience('the learner at localhost:8000', 300., print)
+  while not ready():
+    patience.wait('has published no weights')
+  patience.end()
   """
 
   def __init__(self, whom: str, limit_seconds: float,

@@ -63,6 +63,8 @@ class SegmentWriter(abc.ABC):
     # Episode and step of the rows of the newest window.
     self._places: Deque[Tuple[int, int]] = collections.deque(
         maxlen=window.length)
+    # Earlier anchors of this episode have items already.
+    self._first_item = (-1, 0)
 
   def append(self, row: StepRow, episode: int, step: int) -> None:
     """Adds a row; ends the segment if the row has real = 0.
@@ -86,8 +88,15 @@ class SegmentWriter(abc.ABC):
     elif len(self._waiting) > 2:
       self._push(self._waiting.popleft())
 
-  def load(self, episode: Episode) -> None:
-    """Adds all rows of a stored episode."""
+  def load(self, episode: Episode, first_step: int = 0) -> None:
+    """Adds all rows of a stored episode.
+
+    Args:
+      episode: the rows.
+      first_step: rows before it are no anchors of new items: the table has
+        theirs.
+    """
+    self._first_item = episode.number, first_step
     for step in range(len(episode.real)):
       self.append(episode.row(step), episode.number, step)
 
@@ -133,7 +142,9 @@ class SegmentWriter(abc.ABC):
       entry = _ending_a_block(entry)
     self._keep(entry)
     if self._stored_rows >= self.window.length:
-      self._add_item(*self._places[self.window.anchor])
+      episode, step = self._places[self.window.anchor]
+      if episode != self._first_item[0] or step >= self._first_item[1]:
+        self._add_item(episode, step)
 
   def _keep(self, entry: _Row) -> None:
     self._store(self._step(entry))

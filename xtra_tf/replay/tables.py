@@ -89,11 +89,11 @@ class ReverbTables(ReplayTables):
   """Tables of an embedded Reverb server; a batch may hold an item twice."""
 
   def __init__(self, specs: Sequence[TableSpec], window: WindowSpec,
-               block_length: int = 0):
-    """Starts the server; see the base class."""
+               block_length: int = 0, server: Optional[ReplayServer] = None):
+    """Starts the server, unless one with these tables is given; see above."""
     super().__init__(specs, window, block_length)
     self._specs = {spec.name: spec for spec in specs}
-    self.server = ReplayServer(specs, window)
+    self.server = server or ReplayServer(specs, window)
 
   def writer(self, name: str, priority_of_new: PriorityOfNew
              ) -> SegmentWriter:

@@ -20,6 +20,7 @@ from tf_agents.metrics import py_metrics
 from tf_agents.policies import py_tf_eager_policy, tf_policy
 
 from xtra_tf.episodes import Episode, EpisodeLogWriter
+from xtra_tf.errors import UnreachableError
 from xtra_tf.replay import SegmentWriter
 from xtra_tf.workers.recorder import EpisodeRecorder, FinishedGame, env_steps_of
 
@@ -55,7 +56,8 @@ class Collector:
                warm_up_policy: Optional[tf_policy.TFPolicy] = None,
                warm_up_steps: int = 0, warm_up_has_targets: bool = False,
                open_games: Optional[Mapping[int, Episode]] = None,
-               on_cut: Callable[[int, int], None] = _nothing):
+               on_cut: Callable[[int, int], None] = _nothing,
+               outlives_tables: bool = False):
     """Initializes the collector; nothing is played yet.
 
     Args:
@@ -71,12 +73,14 @@ class Collector:
         open. They are played up to there anew and gone on with.
       on_cut: told slot and step of such a game whose frames are others this
         time; it ends as `cut` then, and the slot begins its next game.
+      outlives_tables: see EpisodeRecorder.
     """
     self._environment = environment
     self._games: List[FinishedGame] = []
     self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
     self._recorder = EpisodeRecorder(
-        logs, tables, stack, env_steps_of(list(logs)), self._on_game)
+        logs, tables, stack, env_steps_of(list(logs)), self._on_game,
+        outlives_tables)
     self._policy = policy
     self._warm_up_policy = warm_up_policy
     self._warm_up_steps = warm_up_steps
@@ -131,6 +135,20 @@ class Collector:
   def clipped_metrics(self) -> Dict[str, float]:
     """TF-Agents' own metrics: clipped return and length between resets."""
     return {metric.name: float(metric.result()) for metric in self._metrics}
+
+  @property
+  def table_failure(self) -> Optional[UnreachableError]:
+    """Why the tables get no rows any more; None if they do."""
+    return self._recorder.table_failure
+
+  def replace_tables(self, tables: Sequence[SegmentWriter]) -> None:
+    """See EpisodeRecorder."""
+    self._recorder.replace_tables(tables)
+
+  @property
+  def logs(self) -> Sequence[EpisodeLogWriter]:
+    """One per slot."""
+    return self._logs
 
   @property
   def log_lines(self) -> List[int]:

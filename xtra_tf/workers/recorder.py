@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import Episode, EpisodeLogWriter, StepRow
+from xtra_tf.errors import UnreachableError
 from xtra_tf.replay import SegmentWriter
 from xtra_tf.workers import frame_stacks
 
@@ -32,7 +33,8 @@ class EpisodeRecorder:
 
   def __init__(self, logs: Sequence[EpisodeLogWriter],
                tables: Sequence[SegmentWriter], stack: int, env_steps: int,
-               on_game: Optional[Callable[[FinishedGame], None]] = None):
+               on_game: Optional[Callable[[FinishedGame], None]] = None,
+               outlives_tables: bool = False):
     """Initializes the recorder.
 
     Args:
@@ -42,6 +44,8 @@ class EpisodeRecorder:
       stack: number of stacked frames, for `frames`.
       env_steps: real environment steps that the log holds already.
       on_game: called with every game that ends.
+      outlives_tables: a server that is gone is no error: what is played goes to
+        the logs alone, `table_failure` says why, until `replace_tables`.
     """
     if tables and len(logs) != len(tables):
       raise ValueError(f'One table writer per log, got {len(logs)} logs and '
@@ -49,6 +53,8 @@ class EpisodeRecorder:
     self._logs = list(logs)
     self._tables = list(tables)
     self._on_game = on_game
+    self._outlives_tables = outlives_tables
+    self.table_failure: Optional[UnreachableError] = None
     self.env_steps = env_steps
     # Whether the policy at work searches; one at random does not.
     self.searching = True
@@ -189,8 +195,26 @@ class EpisodeRecorder:
     number = self._logs[slot].next_episode
     self._logs[slot].append(row)
     if self._tables:
-      self._tables[slot].append(row, number, self._row[slot])
+      self._feed(slot, row, number)
     self._row[slot] += 1
+
+  def _feed(self, slot: int, row: StepRow, number: int) -> None:
+    """Hands a row to its table; it is in the log already, whatever happens."""
+    try:
+      self._tables[slot].append(row, number, self._row[slot])
+    except UnreachableError as error:
+      if not self._outlives_tables:
+        raise
+      # The rows of the other slots must not be lost on account of it.
+      self._tables, self.table_failure = [], error
+
+  def replace_tables(self, tables: Sequence[SegmentWriter]) -> None:
+    """Goes on with other table writers, which have all rows so far.
+
+    Args:
+      tables: one per slot.
+    """
+    self._tables, self.table_failure = list(tables), None
 
   def _end_game(self, slot: int, kind: str) -> None:
     self._logs[slot].end_episode(kind)
