@@ -14,16 +14,24 @@ with a larger number it collects more. `launchers.xtra --task_data=Alien=DIR`
 uses the data. The last line that it prints is their path.
 """
 
+import os
 import sys
 from typing import Any
 
 from absl import flags
 
-from launchers import fact_table, gin_flags, program, settings_flags
+from launchers import (
+  fact_table,
+  gin_flags,
+  program,
+  role_flags,
+  settings_flags,
+)
 
 FLAGS = flags.FLAGS
-flags.declare_key_flag('debug')
+flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(settings_flags)
+flags.adopt_module_key_flags(role_flags)
 
 _TASK = flags.DEFINE_string('task', None, 'What is played, e.g. Alien.')
 _OUTPUT = flags.DEFINE_string(
@@ -43,12 +51,42 @@ _GREEDY = flags.DEFINE_bool(
 _TEMPERATURE = flags.DEFINE_float(
     'temperature', None, 'Of the draw of an action by its visits; 1 if not '
     'given.')
+_COLLECTOR = flags.DEFINE_integer(
+    'collector', 0, 'Number of this collector of a run.', lower_bound=0)
+_COLLECTORS = flags.DEFINE_integer(
+    'collectors', 1, 'How many collectors share the environment steps of a '
+    'run.', lower_bound=1)
 _NUM_SIMULATIONS = flags.DEFINE_integer(
     'num_simulations', None, 'Simulations of a search; as trained if not '
     'given.', lower_bound=1)
 
 
 def main() -> int:
+  """Collects: for a run's learner, or into a folder."""
+  return _play_for_run() if FLAGS.replay_address else _collect_data()
+
+
+def _play_for_run() -> int:
+  """One collector of a stage of a run."""
+  root_dir = program.require_root_dir()
+  stage = program.require('stage', FLAGS.stage, 'scratch')
+  if not FLAGS.debug:
+    program.native_output_to(os.path.join(
+        root_dir, 'logs', f'collector-{_COLLECTOR.value}.log'))
+  gin_flags.apply_trust()
+  from xtra_tf.experiments import collector_role, stage_roles
+  found = stage_roles.resolve(
+      root_dir, stage, FLAGS.gin_file or ['protocols/demo.gin'],
+      FLAGS.gin_bindings, FLAGS.seed)
+  env_steps = stage_roles.collect(found, collector_role.CollectorPlace(
+      FLAGS.replay_address, _COLLECTOR.value, _COLLECTORS.value, found.digest,
+      FLAGS.max_unreachable, FLAGS.lock_step))
+  sys.stdout.write(f'Collector {_COLLECTOR.value}: {env_steps:,} environment '
+                   'steps.\n')
+  return 0
+
+
+def _collect_data() -> int:
   """Collects, and says what the folder holds."""
   task = program.require('task', _TASK.value, 'Alien')
   output = program.require('output', _OUTPUT.value, 'data/alien')

@@ -26,9 +26,9 @@ def _parse_flags(argv: Sequence[str]) -> List[str]:
   try:
     remaining = FLAGS(list(argv))
   except flags.Error as error:
-    _fail(f'{error}\nPass --help to see the flags.', 2)
+    fail(f'{error}\nPass --help to see the flags.', 2)
   if len(remaining) > 1:
-    _fail(f'Unexpected arguments: {" ".join(remaining[1:])}. Expected flags '
+    fail(f'Unexpected arguments: {" ".join(remaining[1:])}. Expected flags '
           'only. Pass --help to see them.', 2)
   return remaining
 
@@ -47,7 +47,8 @@ def _show_help() -> NoReturn:
   sys.exit(0)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def fail(message: str, code: int = 2) -> NoReturn:
+  """Ends the program with one message; 2: it was used wrongly."""
   sys.stderr.write(f'error: {message}\n')
   sys.stderr.flush()
   sys.exit(code)
@@ -88,7 +89,7 @@ def _guarded(main: Callable[[], int]) -> NoReturn:
   except errors.UserError as error:
     if FLAGS.debug:
       raise
-    _fail(str(error), error.exit_code)
+    fail(str(error), error.exit_code)
   except KeyboardInterrupt as stopped:
     if FLAGS.debug:
       raise
@@ -98,7 +99,7 @@ def _guarded(main: Callable[[], int]) -> NoReturn:
   except OSError as error:
     if FLAGS.debug:
       raise
-    _fail(f'{error}. The same command goes on from the last save.',
+    fail(f'{error}. The same command goes on from the last save.',
           errors.EXIT_IO)
 
 
@@ -133,7 +134,7 @@ def hide_native_output() -> None:
 def require(name: str, value: Optional[str], example: str) -> str:
   """The value of a flag that has no default; ends the program without one."""
   if not value:
-    _fail(f'--{name} is missing. Expected e.g. --{name}={example}. Pass --help '
+    fail(f'--{name} is missing. Expected e.g. --{name}={example}. Pass --help '
           'to see the flags.', 2)
   return value
 
@@ -141,6 +142,6 @@ def require(name: str, value: Optional[str], example: str) -> str:
 def require_root_dir() -> str:
   """The flag's value; the one flag that has no default."""
   if not FLAGS.root_dir:
-    _fail('--root_dir is missing. Expected the folder of the run, e.g. '
+    fail('--root_dir is missing. Expected the folder of the run, e.g. '
           '--root_dir=runs/demo.', 2)
   return FLAGS.root_dir

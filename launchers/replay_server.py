@@ -19,11 +19,18 @@ import time
 
 from absl import flags
 
-from launchers import gin_flags, program, task_folders
+from launchers import (
+  gin_flags,
+  program,
+  role_flags,
+  settings_flags,
+  task_folders,
+)
 
 FLAGS = flags.FLAGS
-flags.declare_key_flag('debug')
-flags.adopt_module_key_flags(gin_flags)
+flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(settings_flags)
+flags.adopt_module_key_flags(role_flags)
 
 _TASK_DATA = flags.DEFINE_multi_string(
     'task_data', [], 'TASK=DIR: serve the episodes in DIR as the data of a '
@@ -47,6 +54,33 @@ _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 def main() -> int:
   """Loads, then serves until it is stopped."""
+  return _serve_run() if FLAGS.root_dir else _serve_sets()
+
+
+def _serve_run() -> int:
+  """The tables of one stage of a run."""
+  stage = program.require('stage', FLAGS.stage, 'scratch')
+  if _TASK_DATA.value or _TASK_TARGETS.value:
+    program.fail('--root_dir serves the tables of a run, --task_data sets for '
+                 'any run. Expected one of the two.')
+  if not FLAGS.debug:
+    program.hide_native_output()
+  gin_flags.apply_trust()
+  from xtra_tf.experiments import stage_roles
+  server = stage_roles.serve(
+      stage_roles.resolve(FLAGS.root_dir, stage,
+                          FLAGS.gin_file or [_DEFAULT_GIN_FILE],
+                          FLAGS.gin_bindings, FLAGS.seed),
+      _PORT.value, _ALLOW_REMOTE.value)
+  try:
+    while True:
+      time.sleep(1)
+  finally:
+    server.stop()
+
+
+def _serve_sets() -> int:
+  """Sets of offline data, for any number of runs."""
   task_data = task_folders.parse('task_data', _TASK_DATA.value)
   task_targets = task_folders.parse('task_targets', _TASK_TARGETS.value)
   if not FLAGS.debug:

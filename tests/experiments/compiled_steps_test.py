@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from xtra_tf.experiments import configuration, roles, training
+from xtra_tf.experiments import configuration, roles, stage_models
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights
 from xtra_tf.testing import training_batches
@@ -49,13 +49,13 @@ def _stage(name, bindings):
       stage=name, title=name, directory=None, tasks=tasks, rows=rows,
       targets=kind, logs={}, online=name in ('data', 'scratch', 'finetune'),
       weighted=name == 'finetune')
-  models = training.build_models(parts, plan, tf.distribute.get_strategy())
+  models = stage_models.build_models(parts, plan, tf.distribute.get_strategy())
   policy = roles.planning_policy(parts, tasks[0], models.online, greedy=True,
                                  seed=0)
   agent = roles.build_agent(
       parts, name, model=models.online, target_model=models.target,
       policy=policy, rows=rows,
-      targets=training._targets(parts, plan, models, rows),
+      targets=stage_models.build_targets(parts, plan, models, rows),
       train_step=tf.Variable(0, dtype=tf.int64),
       task_weights=(TaskWeights(parts.task_weights, len(tasks))
                     if plan.weighted else None))

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tests.experiments.offline_sets import write
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import CheckpointError, UsageError
-from xtra_tf.experiments import configuration, roles, training
+from xtra_tf.experiments import configuration, roles, stage_models, training
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.experiments.transfer_settings import MODEL_PARTS, TransferSettings
 from xtra_tf.learners import TaskWeights, unroll_loss
@@ -53,12 +53,12 @@ def _agent(parts):
       stage='finetune', title='', directory=None,
       tasks=(parts.target, *parts.sources), rows=_ROWS, targets='finetuning',
       logs={}, online=True, weighted=True, frozen=parts.transfer.frozen)
-  models = training.build_models(parts, plan, tf.distribute.get_strategy())
+  models = stage_models.build_models(parts, plan, tf.distribute.get_strategy())
   return roles.build_agent(
       parts, 'finetune', model=models.online, target_model=models.target,
       policy=roles.planning_policy(parts, parts.target, models.online,
                                    greedy=True, seed=0),
-      targets=training._targets(parts, plan, models, _ROWS), rows=_ROWS,
+      targets=stage_models.build_targets(parts, plan, models, _ROWS), rows=_ROWS,
       train_step=tf.Variable(0, dtype=tf.int64),
       task_weights=TaskWeights(parts.task_weights, 3))
 

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from xtra_tf.episodes import EpisodeLog
-from xtra_tf.experiments import configuration, roles, training
+from xtra_tf.experiments import configuration, roles, stage_models, training
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.replay import (
   PriorityLedger,
@@ -226,10 +226,10 @@ class WhoseTargetsTest(parameterized.TestCase):
                             ('finetuning', 'finetuning_targets', True),
                             ('stored', 'stored_targets', False))
   def test_targets_are_the_target_networks(self, targets, maker, asks_it):
-    models = training.Models('online', target='target', acting='acting')
+    models = stage_models.Models('online', target='target', acting='acting')
     plan = mock.Mock(targets=targets, stage='scratch', tasks=('task',))
     with mock.patch.object(training.roles, maker) as made:
-      found = training._targets(mock.Mock(), plan, models, (4,))
+      found = stage_models.build_targets(mock.Mock(), plan, models, (4,))
     self.assertIs(found, made.return_value)
     given = [a for a in made.call_args.args if a in ('online', 'target',
                                                      'acting')]

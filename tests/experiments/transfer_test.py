@@ -11,7 +11,13 @@ import tensorflow as tf
 from tests.experiments.offline_sets import write
 from xtra_tf.episodes import EpisodeLog
 from xtra_tf.errors import UsageError
-from xtra_tf.experiments import configuration, roles, stages, training
+from xtra_tf.experiments import (
+  configuration,
+  roles,
+  stage_models,
+  stages,
+  training,
+)
 from xtra_tf.experiments.settings import TaskSettings
 from xtra_tf.experiments.stages import StageRun
 from xtra_tf.experiments.training_plan import TrainingPlan
@@ -156,7 +162,7 @@ class ComponentsTest(_InAFolder):
         rows=(16, 8, 8), targets='finetuning', logs={}, online=True,
         initial_weights=folder if initial else None,
         initial_parts=initial_parts)
-    models = training.build_models(parts, plan, tf.distribute.get_strategy())
+    models = stage_models.build_models(parts, plan, tf.distribute.get_strategy())
     found = {name: np.concatenate([
         v.numpy().ravel() for v in getattr(models.online, name).variables])
              for name in MODEL_PARTS}

@@ -85,7 +85,7 @@ class ChannelTest(parameterized.TestCase, tf.test.TestCase):
   def test_reports_come_in_order_and_once(self):
     actor, learner = (ReportsChannel(self.address) for _ in range(2))
     self.assertEqual(learner.take(), [])
-    sent = [PlayReport(i, 10 * i, 5, ({'slot': 1, 'raw_return': 2.},),
+    sent = [PlayReport(i, 10 * i, 9 * i, 5, ({'slot': 1, 'raw_return': 2.},),
                        {'root_value': .5}) for i in range(30)]
     for report in sent:
       actor.send(report)
@@ -95,7 +95,7 @@ class ChannelTest(parameterized.TestCase, tf.test.TestCase):
 
   def test_reports_that_are_none_are_refused(self):
     for content in (b'{}', b'[', b'{"format": 1, "collector": 0, '
-                    b'"env_steps": 0.5, "weights_step": 1}'):
+                    b'"env_steps": 0.5, "committed": 0, "weights_step": 1}'):
       reverb.Client(self.address).insert(
           np.frombuffer(content, np.uint8), {REPORTS_TABLE: 1.})
       with self.assertRaisesRegex(IncompatibleDataError, 'report at localhost'):

@@ -57,6 +57,7 @@ class EpisodeLog:
   Attributes:
     directory: of the log.
     header: what the log says of all episodes.
+    env_steps_of: {writer: environment steps that it has played}.
     open_episodes: numbers of the episodes that had no end.
     sealed: the log says which writers it has, and has them.
   """
@@ -88,6 +89,7 @@ class EpisodeLog:
     self._stored: List[_Stored] = []
     # Numbers of those that nobody has ended yet.
     self.open_episodes: Set[int] = set()
+    self.env_steps_of: Dict[int, int] = {}
     self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
       entries = _read_writer(folder)
@@ -96,6 +98,7 @@ class EpisodeLog:
       self._stored += _group(writer, folder, entries)
       if entries and entries[-1].end is None:
         self.open_episodes.add(entries[-1].episode)
+      self.env_steps_of[writer] = entries[-1].env_steps if entries else 0
       if entries:
         self._env_steps += entries[-1].env_steps
         self._bytes += block_index.committed_bytes(entries)

@@ -222,6 +222,7 @@ class CollectorRole:
       return
     self._reports.send(PlayReport(
         self._place.number, self._collector.env_steps,
+        self._collector.committed_env_steps,
         self._weights.step if self._weights else -1, tuple(self._games),
         self._collector.take_search_means()))
     self._reported, self._games = now, []

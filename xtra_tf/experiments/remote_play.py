@@ -36,6 +36,7 @@ class RemotePlay:
     self._channel = WeightsChannel(address)
     self._reports = ReportsChannel(address)
     self._env_steps = dict(env_steps)
+    self._committed = dict(env_steps)
     self._timeout_seconds = timeout_seconds
     self._say = say
     self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
@@ -49,6 +50,11 @@ class RemotePlay:
   def env_steps(self) -> int:
     """Environment steps of all collectors, as far as they have told."""
     return sum(self._env_steps.values())
+
+  @property
+  def committed_env_steps(self) -> int:
+    """Of these, those that are in a log on the disk."""
+    return sum(self._committed.values())
 
   @property
   def recent_return(self) -> Optional[float]:
@@ -112,6 +118,8 @@ class RemotePlay:
   def _note(self, report: PlayReport) -> List[FinishedGame]:
     self._env_steps[report.collector] = max(
         self._env_steps.get(report.collector, 0), report.env_steps)
+    self._committed[report.collector] = max(
+        self._committed.get(report.collector, 0), report.committed)
     if report.weights_step >= 0:
       self._behind.append(self._step - report.weights_step)
     for name, value in report.means.items():

@@ -46,8 +46,8 @@ class RunServer:
     if not replay.with_replacement:
       raise UsageError(
           'ReplaySettings.with_replacement is False in the stage '
-          f"{plan.stage}: windows are then drawn by an index in the learner's process. "
-          'Expected True for roles in processes of their own.')
+          f'{plan.stage}: windows are then drawn by an index in the process of '
+          'the learner. Expected True for roles in processes of their own.')
     for name, log in plan.logs.items():
       if log.num_steps > replay.max_size:
         raise UsageError(

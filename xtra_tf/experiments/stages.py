@@ -155,8 +155,8 @@ def _offline_logs(run: StageRun) -> Dict[str, EpisodeLog]:
   return {t.name: open_data(run, t, True) for t in run.parts.sources}
 
 
-def _once(run: StageRun, directory: StageDirectory,
-          body: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+def once(run: StageRun, directory: StageDirectory,
+         body: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
   """Runs a stage unless its marker says that it is done."""
   done = directory.read_done()
   if done is not None:
@@ -215,7 +215,7 @@ def make_source_data(run: StageRun, task: TaskSpec) -> None:
   if task.name in run.task_data:
     return
   parts = dataclasses.replace(run.parts, seed=run.parts.seed_of('data'))
-  _once(run, run.directory.stage('data', task.name), lambda: train(
+  once(run, run.directory.stage('data', task.name), lambda: train(
       parts, source_data_plan(run, task), run.strategy))
 
 
@@ -232,7 +232,7 @@ def train_teacher(run: StageRun, task: TaskSpec) -> None:
     result = train(run.parts, plan, run.strategy)
     return {**result, **teacher_targets.store(run.parts, directory, task, log)}
 
-  _once(run, directory, body)
+  once(run, directory, body)
 
 
 def distil_student(run: StageRun) -> None:
@@ -246,7 +246,7 @@ def distil_student(run: StageRun) -> None:
         tasks=parts.sources, rows=plan_rows, targets='stored',
         logs=_offline_logs(run), shared=run.shared), run.strategy)
 
-  _once(run, directory, body)
+  once(run, directory, body)
 
 
 def clone_behaviour(run: StageRun) -> None:
@@ -264,7 +264,7 @@ def clone_behaviour(run: StageRun) -> None:
         logs={t.name: open_data(run, t, False) for t in parts.sources}),
         run.strategy)
 
-  _once(run, directory, body)
+  once(run, directory, body)
 
 
 def finetune(run: StageRun) -> None:
@@ -272,13 +272,13 @@ def finetune(run: StageRun) -> None:
 
   With less of it where `TransferSettings` says so.
   """
-  _once(run, run.directory.stage('finetune', run.parts.target.name),
+  once(run, run.directory.stage('finetune', run.parts.target.name),
         lambda: train(run.parts, finetuning_plan(run), run.strategy))
 
 
 def train_from_scratch(run: StageRun) -> None:
   """The control: EfficientZero from scratch on the target."""
-  _once(run, run.directory.stage('scratch', run.parts.target.name),
+  once(run, run.directory.stage('scratch', run.parts.target.name),
         lambda: train(run.parts, scratch_plan(run), run.strategy))
 
 

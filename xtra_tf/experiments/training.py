@@ -4,8 +4,13 @@ A TrainingPlan says what is special about a stage; `train` is the same for all.
 """
 
 import contextlib
-import dataclasses
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+  Any,
+  Dict,
+  List,
+  Optional,
+  Tuple,
+)
 
 import numpy as np
 import tensorflow as tf
@@ -21,115 +26,44 @@ from xtra_tf.experiments import (
   training_evaluation,
 )
 from xtra_tf.experiments.offline_tables import OfflineTables
+from xtra_tf.experiments.remote_play import RemotePlay
+from xtra_tf.experiments.remote_run import RemoteRun
 from xtra_tf.experiments.roles import RunParts
+from xtra_tf.experiments.stage_models import build_models, build_targets
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights, WorldModelAgent
-from xtra_tf.models.world_model import WorldModel
 from xtra_tf.numerics import schedules
 from xtra_tf.policies import PlanningPolicy
 from xtra_tf.replay import Composition, Extras, PriorityLedger, ReplayTables
 from xtra_tf.runs import Manifest, MetricsWriter, StageProgress
-from xtra_tf.targets import TargetsFn
 from xtra_tf.types import SampleInfo
 from xtra_tf.variables import (
   ManifestedCheckpoints,
   copy_variables,
-  restore_world_model,
   save_model_description,
 )
 from xtra_tf.workers import (
-  Collector,
+  Play,
   StepLearner,
   Trainer,
   TrainerHooks,
   TrainingSchedule,
 )
 
-# Targets that no network is asked for.
-_WITHOUT_TARGET_NETWORK = ('stored', 'actions')
 # Saves are made by the trainer, which ties them to manifests.
 _NEVER = 10**12
 
 
-@dataclasses.dataclass
-class Models:
-  """The instances of the world model that a stage has at once."""
-  online: WorldModel
-  target: Optional[WorldModel] = None
-  acting: Optional[WorldModel] = None
-
-  def need(self, name: str) -> WorldModel:
-    """An instance that this stage must have."""
-    model = getattr(self, name)
-    if model is None:
-      raise ValueError(f'This stage has no {name} model.')
-    return model
-
-
-def build_models(parts: RunParts, plan: TrainingPlan,
-                 strategy: tf.distribute.Strategy) -> Models:
-  """All instances start from the same weights, with the same parts frozen.
-
-  Args:
-    parts: all settings of the run.
-    plan: of the stage.
-    strategy: that learns; the acting model is no part of it.
-  """
-  seed = plan.seed(parts.seed)
-  description = roles.describe_model(parts, plan.stage, plan.tasks)
-
-  def build() -> WorldModel:
-    model = roles.build_model(parts, seed, description)
-    model.freeze(plan.frozen)
-    return model
-
-  with strategy.scope():
-    online = build()
-    _restore_initial(parts, plan, online, description)
-    models = Models(online)
-    if plan.targets not in _WITHOUT_TARGET_NETWORK:
-      models.target = build()
-      copy_variables(online, models.target)
-  if plan.online:
-    models.acting = build()
-    copy_variables(online, models.acting)
-  return models
-
-
-def _restore_initial(parts: RunParts, plan: TrainingPlan, online: WorldModel,
-                     description: Mapping[str, Any]) -> None:
-  """Gives the model the weights that it starts from, or some parts of them."""
-  if plan.initial_weights is None:
-    return
-  if plan.initial_parts is None:
-    restore_world_model(online, plan.initial_weights)
-    return
-  student = roles.build_model(parts, parts.seed, description)
-  restore_world_model(student, plan.initial_weights)
-  copy_variables(student, online, plan.initial_parts)
-
-
-def _targets(parts: RunParts, plan: TrainingPlan, models: Models,
-             rows: Sequence[int]) -> TargetsFn:
-  if plan.targets == 'stored':
-    return roles.stored_targets(parts, plan.stage, plan.tasks[0])
-  if plan.targets == 'actions':
-    return roles.action_targets(plan.tasks[0])
-  target = models.need('target')
-  if plan.targets == 'finetuning':
-    return roles.finetuning_targets(parts, target, rows)
-  return roles.reanalyzed_targets(parts, plan.stage, target, plan.tasks[0])
-
-
 def train(parts: RunParts, plan: TrainingPlan,
-          strategy: Optional[tf.distribute.Strategy] = None
-          ) -> Dict[str, Any]:
+          strategy: Optional[tf.distribute.Strategy] = None,
+          remote: Optional[RemoteRun] = None) -> Dict[str, Any]:
   """Runs a stage's training to its end, or goes on with it.
 
   Args:
     parts: all settings of the run.
     plan: what is special about the stage.
     strategy: devices of the gradient step; one if left out.
+    remote: where tables and collectors are, if in processes of their own.
 
   Returns:
     JSON-able facts about the stage: updates, env_steps.
@@ -141,7 +75,7 @@ def train(parts: RunParts, plan: TrainingPlan,
   check_columns(parts, plan)
   with contextlib.closing(contextlib.ExitStack()) as stack:
     return _Session(parts, plan, stack,
-                    strategy or tf.distribute.get_strategy()).run()
+                    strategy or tf.distribute.get_strategy(), remote).run()
 
 
 def check_columns(parts: RunParts, plan: TrainingPlan) -> None:
@@ -169,7 +103,10 @@ class _Session:
   """One process's part of a stage's training."""
 
   def __init__(self, parts: RunParts, plan: TrainingPlan,
-               stack: contextlib.ExitStack, strategy: tf.distribute.Strategy):
+               stack: contextlib.ExitStack, strategy: tf.distribute.Strategy,
+               remote: Optional[RemoteRun] = None):
+    self._remote = remote
+    self._play: Optional[RemotePlay] = None
     self._strategy = strategy
     self._rows = strategies.rows_of_a_replica(
         plan.rows, strategy.num_replicas_in_sync, plan.stage)
@@ -199,6 +136,8 @@ class _Session:
     tables = self._fill_tables(manifest.step if manifest else 0)
     collector = (self._build_collector(tables, manifest) if plan.online
                  else None)
+    if collector is not None:
+      self._env_steps.scatter_nd_update([[0]], [collector.env_steps])
     learner = self._build_learner(tables, checkpoints)
     metrics = MetricsWriter(
         plan.directory.metrics_file('learner'), plan.directory.train)
@@ -227,7 +166,15 @@ class _Session:
       if tables.failure is not None:
         raise tables.failure from None
       raise
+    self._publish_end(trainer.step)
     return {'updates': trainer.step, 'env_steps': trainer.env_steps}
+
+  def _publish_end(self, step: int) -> None:
+    """Sends collectors home that are processes of their own."""
+    if self._play is not None:
+      self._play.publish(self._models.online, step,
+                         self._settings.stage.env_steps,
+                         self._priorities.maximum, 1., finished=True)
 
   def _schedule(self) -> TrainingSchedule:
     stage = self._settings.stage
@@ -236,18 +183,23 @@ class _Session:
         updates_per_env_step=stage.updates_per_env_step,
         start_env_steps=stage.start_env_steps,
         save_interval=stage.save_interval, log_interval=stage.log_interval,
-        evaluation_interval=stage.evaluation_interval)
+        evaluation_interval=stage.evaluation_interval,
+        waits=self._remote is None or self._remote.lock_step)
 
   def _fill_tables(self, step: int) -> ReplayTables:
     """Makes all tables and fills the offline ones, as after so many steps."""
     plan = self._plan
-    tables = roles.replay_tables(
-        self._parts, plan.stage, plan.tasks, plan.online,
-        plan.seed(self._parts.seed), plan.shared)
+    tables = (
+        roles.replay_tables(
+            self._parts, plan.stage, plan.tasks, plan.online,
+            plan.seed(self._parts.seed), plan.shared)
+        if self._remote is None else self._remote.tables(self._parts, plan))
     self._stack.callback(tables.stop)
     names = [task.name for task in plan.tasks]
+    # A server of its own has filled them.
+    logs = plan.logs if self._remote is None else {}
     self._offline = OfflineTables(
-        plan.logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
+        logs, tables, dict(zip(names, plan.rows)), self._settings.replay,
         most_rows=dict(zip(names, self._composition().most_rows())),
         priority_of_new=self._priorities.of_new)
     with self._priorities.restoring():
@@ -266,17 +218,20 @@ class _Session:
     return tables.sizes()[name] >= tables.least_items(name, self._plan.rows[0])
 
   def _build_collector(self, tables: ReplayTables,
-                       manifest: Optional[Manifest]) -> Collector:
+                       manifest: Optional[Manifest]
+                       ) -> Play:
     """The collector, and the policy by which it plays."""
     plan = self._plan
+    if self._remote is not None:
+      self._play = self._remote.play(
+          plan, self._settings.stage.num_envs)
+      return self._play
     self._policy = roles.planning_policy(
         self._parts, plan.tasks[0], self._models.need('acting'), greedy=False,
         seed=plan.seed(self._parts.seed))
-    collector = playing.build_collector(
+    return playing.build_collector(
         self._parts, plan, tables, self._policy, self._priorities, manifest,
         self._stack)
-    self._env_steps.scatter_nd_update([[0]], [collector.env_steps])
-    return collector
 
   def _build_learner(self, tables: ReplayTables,
                      checkpoints: ManifestedCheckpoints) -> StepLearner:
@@ -324,7 +279,7 @@ class _Session:
         self._parts, plan.stage, model=self._models.online,
         target_model=self._models.target, policy=policy,
         collect_policy=self._policy,
-        targets=_targets(self._parts, plan, self._models, self._rows),
+        targets=build_targets(self._parts, plan, self._models, self._rows),
         rows=plan.rows, train_step=self._train_step,
         task_weights=self._task_weights)
 
@@ -357,11 +312,18 @@ class _Session:
 
   def _publish(self, step: int) -> None:
     """Gives the actor new weights and temperature when they are due."""
+    stage, period = self._settings.stage, (
+        self._settings.stage.acting_update_period)
+    temperature = schedules.visit_temperature(
+        tf.constant(step), stage.updates, stage.temperature_boundaries)
+    if self._play is not None and step % period == 0:
+      # Until the next weights they may play what the updates up to then need.
+      self._play.publish(
+          self._models.online, step,
+          self._schedule().allowed_env_steps(step + period),
+          self._priorities.maximum, float(temperature))
     if self._models.acting is None or self._policy is None:
       return
-    stage = self._settings.stage
-    if step % stage.acting_update_period == 0:
+    if step % period == 0:
       copy_variables(self._models.online, self._models.acting)
-    self._policy.temperature.assign(
-        schedules.visit_temperature(tf.constant(step), stage.updates,
-                                    stage.temperature_boundaries))
+    self._policy.temperature.assign(temperature)

@@ -20,6 +20,7 @@ class PlayReport(NamedTuple):
   """One collector's word on what it has just played."""
   collector: int
   env_steps: int  # of this collector, ever
+  committed: int  # of these, those that its log holds on the disk
   weights_step: int  # updates behind the weights by which it plays; -1: none
   games: Sequence[Dict[str, Any]] = ()  # fields of FinishedGame
   means: Dict[str, float] = {}  # of its searches since the last report
@@ -78,7 +79,7 @@ def _read(content: bytes, address: str) -> PlayReport:
     if found.pop('format') != _FORMAT:
       raise ValueError('another version')
     report = PlayReport(**found)
-    for name in ('collector', 'env_steps', 'weights_step'):
+    for name in ('collector', 'env_steps', 'committed', 'weights_step'):
       if type(getattr(report, name)) is not int:
         raise ValueError(f'{name} is {getattr(report, name)!r}')
     return report

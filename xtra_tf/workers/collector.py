@@ -107,6 +107,11 @@ class Collector:
     return self._recorder.env_steps
 
   @property
+  def committed_env_steps(self) -> int:
+    """Of these, those that the logs hold on the disk."""
+    return env_steps_of(list(self._logs))
+
+  @property
   def recent_return(self) -> Optional[float]:
     """Mean raw return of the last games, None before the first has ended."""
     return float(np.mean(self._recent)) if self._recent else None
@@ -151,7 +156,7 @@ class Collector:
     return self._logs
 
   @property
-  def log_lines(self) -> List[int]:
+  def log_lines(self) -> Optional[List[int]]:
     """Blocks that each slot's log has committed."""
     return [log.lines for log in self._logs]
 

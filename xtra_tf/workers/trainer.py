@@ -17,8 +17,8 @@ from xtra_tf.runs import (
   stop_request,
 )
 from xtra_tf.variables import ManifestedCheckpoints
-from xtra_tf.workers.collector import Collector
 from xtra_tf.workers.non_finite_steps import NonFiniteSteps
+from xtra_tf.workers.play import Play
 from xtra_tf.workers.step_learner import StepLearner
 
 
@@ -32,6 +32,8 @@ class TrainingSchedule:
     updates_per_env_step: gradient steps per environment step once training has
       begun (the official code: 1). Updates beyond the last environment step
       are made without new data.
+    waits: updates wait for the environment steps that go with them. If not, as
+      with collectors that play at their own pace, for the first ones alone.
     start_env_steps: environment steps before the first gradient step.
     save_interval: gradient steps between saves.
     log_interval: gradient steps that one row of metrics averages.
@@ -44,6 +46,11 @@ class TrainingSchedule:
   save_interval: int = 1000
   log_interval: int = 20
   evaluation_interval: int = 0
+  waits: bool = True
+
+  def needed_env_steps(self, updates: int) -> int:
+    """Environment steps that must have been taken before the next update."""
+    return self.allowed_env_steps(updates if self.waits else 0)
 
   def allowed_env_steps(self, updates: int) -> int:
     """Environment steps that may have been taken after so many updates."""
@@ -82,7 +89,7 @@ class Trainer:
                checkpoints: ManifestedCheckpoints, metrics: MetricsWriter,
                progress: StageProgress, tasks: Sequence[str], *,
                logs_dir: str,
-               collector: Optional[Collector] = None,
+               collector: Optional[Play] = None,
                env_steps: Optional[tf.Variable] = None,
                priorities: Optional[PriorityLedger] = None,
                task_weights: Optional[TaskWeights] = None,
@@ -185,14 +192,15 @@ class Trainer:
     with as_storage_error(self._checkpoints.directory):
       self._learner.save()
     self._checkpoints.commit(
-        self.step, self.env_steps, state,
+        self.step, (self._collector.committed_env_steps if self._collector
+                    else 0), state,
         self._priorities.to_arrays() if self._priorities else None)
 
   def _act(self) -> None:
     """Plays until as many environment steps as the updates allow are taken."""
     if self._collector is None:
       return
-    allowed = self._schedule.allowed_env_steps(self.step)
+    allowed = self._schedule.needed_env_steps(self.step)
     while self._collector.env_steps < allowed or self._lacks_data():
       stop_request.check()
       for game in self._collector.collect(1):

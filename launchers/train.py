@@ -1,0 +1,60 @@
+r"""The learner of one stage whose other roles are processes of their own.
+
+Examples:
+  python -m launchers.replay_server --root_dir=runs/krull --stage=scratch --port=8000
+  python -m launchers.train --root_dir=runs/krull --stage=scratch \\
+      --replay_address=localhost:8000
+  python -m launchers.collect --root_dir=runs/krull --stage=scratch \\
+      --replay_address=localhost:8000 --collector=0
+
+All roles of a run have the same --root_dir, on a file system that they share, and
+the same gin files and seed. They may be started in any order, and wait for each
+other. The same command goes on where it stopped. The stages that do not play,
+teachers and student, are trained by launchers.xtra.
+"""
+
+import os
+import sys
+
+from absl import flags
+
+from launchers import gin_flags, program, role_flags, settings_flags
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(settings_flags)
+flags.adopt_module_key_flags(role_flags)
+
+_ACCEPT = flags.DEFINE_bool(
+    'accept_config_change', False,
+    'Go on with other settings than the run in --root_dir began with.')
+_STRATEGY = flags.DEFINE_enum(
+    'strategy', 'one', ['one', 'mirrored'], 'Devices of the gradient step: '
+    'one, or all GPUs of this machine, which share each batch equally.')
+
+_DEFAULT_GIN_FILE = 'protocols/demo.gin'
+
+
+def main() -> int:
+  """Trains until the stage is done."""
+  root_dir = program.require_root_dir()
+  stage = program.require('stage', FLAGS.stage, 'scratch')
+  address = program.require(
+      'replay_address', FLAGS.replay_address, 'localhost:8000')
+  if not FLAGS.debug:
+    program.native_output_to(os.path.join(root_dir, 'logs', 'learner.log'))
+  gin_flags.apply_trust()
+  from xtra_tf.experiments import remote_run, stage_roles, strategies
+  found = stage_roles.resolve(
+      root_dir, stage, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
+      FLAGS.gin_bindings, FLAGS.seed, strategies.make(_STRATEGY.value))
+  stage_roles.learn(
+      found, remote_run.RemoteRun(address, FLAGS.max_unreachable,
+                                  stage_roles.say, FLAGS.lock_step),
+      FLAGS.seed, _ACCEPT.value)
+  sys.stdout.write(f'{found.plan.directory.path}\n')
+  return 0
+
+
+if __name__ == '__main__':
+  program.run(main)

@@ -1,0 +1,127 @@
+"""One stage of a run, its roles in processes of their own."""
+
+from typing import Any, Dict, NamedTuple, Optional, Sequence
+
+from rich.console import Console
+import tensorflow as tf
+
+from xtra_tf.errors import UsageError, near_names
+from xtra_tf.experiments import configuration, local_run, roles, stages
+from xtra_tf.experiments.collector_role import CollectorPlace, CollectorRole
+from xtra_tf.experiments.remote_run import RemoteRun
+from xtra_tf.experiments.run_server import RunServer
+from xtra_tf.experiments.stages import StageRun
+from xtra_tf.experiments.training import train
+from xtra_tf.experiments.training_plan import TrainingPlan
+from xtra_tf.replay.run_record import find_run
+from xtra_tf.runs import RunDirectory, RunLock
+from xtra_tf.runs.settings import settings_hash
+
+ONLINE_STAGES = ('data', 'finetune', 'scratch')
+
+
+class StageOfRun(NamedTuple):
+  """What every role of a stage gets."""
+  parts: roles.RunParts
+  plan: TrainingPlan
+  run: StageRun
+  settings: Dict[str, str]
+  digest: str  # of the settings; all roles must have the same
+
+
+def say(line: str) -> None:
+  """One line for whoever started the role."""
+  Console().print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def resolve(root_dir: str, stage: str, gin_files: Sequence[str],
+            gin_bindings: Sequence[str], seed: int,
+            strategy: Optional[tf.distribute.Strategy] = None) -> StageOfRun:
+  """Reads the settings and finds the stage's plan.
+
+  Args:
+    root_dir: of the run.
+    stage: `finetune`, `scratch`, or `data/TASK`.
+    gin_files: names of gin files, later ones win.
+    gin_bindings: single bindings, applied last.
+    seed: of the run.
+    strategy: devices of the learner.
+
+  Raises:
+    UsageError: a setting, or a stage that has no roles.
+  """
+  configuration.parse(gin_files, gin_bindings)
+  parts = roles.resolve_parts(seed)
+  configuration.resolve(configuration.ExecutionSettings).apply()
+  run = StageRun(parts, RunDirectory(root_dir), {}, None, strategy)
+  settings = {**configuration.run_settings(), 'flag:seed': str(seed)}
+  return StageOfRun(parts, _plan(run, stage), run, settings,
+                    settings_hash(settings))
+
+
+def _plan(run: StageRun, stage: str) -> TrainingPlan:
+  name, _, task = stage.partition('/')
+  if name == 'data' and task:
+    known = {spec.name: spec for spec in run.parts.sources}
+    if task not in known:
+      raise UsageError(f'--stage={stage}: {task} is no source task. '
+                       f'{near_names(task, known)}')
+    return stages.source_data_plan(run, known[task])
+  if name == 'finetune' and not task:
+    stages.check_selection(run, ['finetune'])
+    return stages.finetuning_plan(run)
+  if name == 'scratch' and not task:
+    return stages.scratch_plan(run)
+  raise UsageError(
+      f'--stage is {stage!r}. Expected a stage that plays: finetune, scratch or '
+      'data/TASK. The others are trained by launchers.xtra in one process.')
+
+
+def serve(stage: StageOfRun, port: Optional[int], remote: bool) -> RunServer:
+  """Starts the stage's server and fills it from the disk."""
+  server = RunServer(stage.parts, stage.plan, stage.digest, port, remote)
+  sizes = server.load()
+  say(f'Serving {stage.plan.directory.name} at {server.address}: ' + ', '.join(
+      f'{name} ({size:,} items)' for name, size in sizes.items()))
+  return server
+
+
+def collect(stage: StageOfRun, place: CollectorPlace) -> int:
+  """Plays until the learner has finished; the environment steps in all."""
+  find_run(place.address, stage.plan.directory.name, stage.digest,
+           place.timeout_seconds, say)
+  return CollectorRole(stage.parts, stage.plan, place, say).run()
+
+
+def learn(stage: StageOfRun, remote: RemoteRun, seed: int,
+          accept_config_change: bool = False) -> Dict[str, Any]:
+  """Trains until the stage is done.
+
+  Args:
+    stage: what is trained.
+    remote: where tables and collectors are.
+    seed: of the run.
+    accept_config_change: go on with other settings than the run began with.
+
+  Returns:
+    JSON-able facts about the stage: updates, env_steps.
+
+  Raises:
+    UserError: whatever is wrong with settings, data, machine or server.
+  """
+  directory = stage.run.directory
+  with RunLock(directory):
+    directory.begin(stage.settings, seed=seed,
+                    command=local_run.command_line(),
+                    accept_changes=accept_config_change)
+    directory.write_config(given=configuration.config_text())
+    find_run(remote.address, stage.plan.directory.name, stage.digest,
+             remote.timeout_seconds, remote.say)
+    try:
+      result = stages.once(stage.run, stage.plan.directory, lambda: train(
+          stage.parts, stage.plan, stage.run.strategy, remote))
+    except BaseException as error:
+      directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
+      raise
+    directory.finish('stopped', reason=f'asked for {stage.plan.stage} alone')
+  return result
