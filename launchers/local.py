@@ -4,11 +4,16 @@ Examples:
   python -m launchers.local --root_dir=runs/demo
   python -m launchers.local --root_dir=runs/krull \
       --gin_file=protocols/demo.gin --gin_bindings='TARGET_TASK = "Krull"'
+  python -m launchers.local --root_dir=runs/krull --stage=scratch --processes=4
 
 The flags are those of launchers.xtra. Its replay server listens on every
 network interface and asks nobody who they are; here it has an interface that
 only the run itself sees. Where the system does not allow that (Linux with user
 namespaces does), one line says what is open and how to close it.
+
+With --processes one stage is trained by a replay server, a learner and
+collectors in processes of their own, which are started again if they die; what
+they say is in logs/*.console.log.
 """
 
 import os
@@ -18,17 +23,31 @@ import sys
 
 from absl import flags
 
-from launchers import program, xtra
+from launchers import program, role_flags, xtra
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(xtra)
+flags.adopt_module_key_flags(role_flags)
 
-_GRACE_SECONDS = 120.  # a search that is being compiled is waited for
+_PROCESSES = flags.DEFINE_integer(
+    'processes', 0, 'Train the stage of --stage in so many processes: a replay '
+    'server, a learner and collectors. 0: all in one.', lower_bound=0)
+_INSIDE = flags.DEFINE_bool(
+    'inside', False, 'Not to be given: says that the network is there.')
+
+_GRACE_SECONDS = 150.  # a search that is being compiled is waited for
 
 
 def main() -> int:
-  """Runs launchers.xtra as a child, in a network of its own if it may be."""
-  program.require_root_dir()
+  """Runs the run as a child, in a network of its own if it may be."""
+  root_dir = program.require_root_dir()
+  if _INSIDE.value:
+    return _run_roles(root_dir)
+  if _PROCESSES.value:
+    program.require('stage', FLAGS.stage, 'scratch')
+    if _PROCESSES.value < 3:
+      program.fail(f'--processes is {_PROCESSES.value}. Expected 3 or more: a '
+                   'replay server, a learner and collectors.')
   from xtra_tf.runs import private_network
   obstacle = private_network.obstacle()
   if FLAGS.offline_address:
@@ -37,9 +56,8 @@ def main() -> int:
     sys.stderr.write(
         'warning: the run has no network of its own: '
         f'{obstacle}. While it is trained, anybody who reaches this machine '
-        'can read and change its replay tables, at the port that '
-        'logs/native.log names. A firewall that drops incoming connections '
-        'keeps them out.\n')
+        'can read and change its replay tables. A firewall that drops incoming '
+        'connections keeps them out.\n')
     sys.stderr.flush()
 
   def prepare() -> None:
@@ -47,15 +65,39 @@ def main() -> int:
       private_network.enter()
     private_network.end_with_parent()
 
+  module = ['launchers.local', '--inside'] if _PROCESSES.value else [
+      'launchers.xtra']
   # A session of its own: what a terminal sends comes to this process alone.
   child = subprocess.Popen(
-      [sys.executable, '-m', 'launchers.xtra', *sys.argv[1:]],
-      preexec_fn=prepare, start_new_session=True)
+      [sys.executable, '-m', *module, *sys.argv[1:]], preexec_fn=prepare,
+      start_new_session=True)
   try:
     return _exit_code(child.wait())
   except KeyboardInterrupt as stopped:
     child.send_signal(getattr(stopped, 'signal', signal.SIGINT))
     return _exit_code(child.wait(_GRACE_SECONDS))
+
+
+def _run_roles(root_dir: str) -> int:
+  """Starts the roles of a stage, here in the network that they share."""
+  import portpicker
+
+  from xtra_tf.experiments import role_processes
+  own = {'processes', 'inside', 'stages', 'lock_step'}
+  shared = [text for text in sys.argv[1:]
+            if text.lstrip('-').removeprefix('no').partition('=')[0] not in own]
+  roles = role_processes.RoleProcesses(
+      role_processes.commands_of(
+          lambda name: [sys.executable, '-m', f'launchers.{name}', *shared],
+          portpicker.pick_unused_port(), _PROCESSES.value - 2,
+          FLAGS.lock_step),
+      os.path.join(root_dir, 'logs'), _say)
+  return roles.run()
+
+
+def _say(line: str) -> None:
+  sys.stdout.write(f'{line}\n')
+  sys.stdout.flush()
 
 
 def _exit_code(code: int) -> int:

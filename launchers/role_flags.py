@@ -5,8 +5,8 @@ from absl import flags
 flags.DEFINE_string(
     'stage', None, 'Of the run: finetune, scratch or data/TASK.')
 flags.DEFINE_string(
-    'replay_address', None, "HOST:PORT of the run's own launchers.replay_server "
-    '(--root_dir and --stage).')
+    'replay_address', None, "HOST:PORT of the run's own "
+    'launchers.replay_server (that with --root_dir and --stage).')
 flags.DEFINE_float(
     'max_unreachable', 300., 'Seconds that others of the run may be gone '
     'before this role ends with 69.', lower_bound=0.)

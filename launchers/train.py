@@ -1,16 +1,17 @@
 r"""The learner of one stage whose other roles are processes of their own.
 
 Examples:
-  python -m launchers.replay_server --root_dir=runs/krull --stage=scratch --port=8000
-  python -m launchers.train --root_dir=runs/krull --stage=scratch \\
+  python -m launchers.replay_server --root_dir=runs/krull --stage=scratch \
+      --port=8000
+  python -m launchers.train --root_dir=runs/krull --stage=scratch \
       --replay_address=localhost:8000
-  python -m launchers.collect --root_dir=runs/krull --stage=scratch \\
+  python -m launchers.collect --root_dir=runs/krull --stage=scratch \
       --replay_address=localhost:8000 --collector=0
 
-All roles of a run have the same --root_dir, on a file system that they share, and
-the same gin files and seed. They may be started in any order, and wait for each
-other. The same command goes on where it stopped. The stages that do not play,
-teachers and student, are trained by launchers.xtra.
+All roles of a run have the same --root_dir, on a file system that they share,
+and the same gin files and seed. They may be started in any order, and wait for
+each other. The same command goes on where it stopped. The stages that do not
+play, teachers and student, are trained by launchers.xtra.
 """
 
 import os

@@ -13,9 +13,9 @@ _LAUNCHERS = sorted(
     for path in glob.glob(os.path.join(_ROOT, 'launchers', '*.py'))
     if "if __name__ == '__main__'" in open(path, encoding='utf-8').read())
 # They make or change files, or serve many runs; no run is concerned.
-_WITHOUT_A_RUN = ('collect', 'export_checkpoint', 'export_dataset',
-                  'import_checkpoint', 'import_dataset', 'inspect_dataset',
-                  'inspect_model', 'replay_server', 'report')
+_WITHOUT_A_RUN = ('export_checkpoint', 'export_dataset', 'import_checkpoint',
+                  'import_dataset', 'inspect_dataset', 'inspect_model',
+                  'report')
 
 
 def _run(name, *arguments):

@@ -58,7 +58,8 @@ def _agent(parts):
       parts, 'finetune', model=models.online, target_model=models.target,
       policy=roles.planning_policy(parts, parts.target, models.online,
                                    greedy=True, seed=0),
-      targets=stage_models.build_targets(parts, plan, models, _ROWS), rows=_ROWS,
+      targets=stage_models.build_targets(parts, plan, models, _ROWS),
+      rows=_ROWS,
       train_step=tf.Variable(0, dtype=tf.int64),
       task_weights=TaskWeights(parts.task_weights, 3))
 

@@ -162,7 +162,8 @@ class ComponentsTest(_InAFolder):
         rows=(16, 8, 8), targets='finetuning', logs={}, online=True,
         initial_weights=folder if initial else None,
         initial_parts=initial_parts)
-    models = stage_models.build_models(parts, plan, tf.distribute.get_strategy())
+    models = stage_models.build_models(
+        parts, plan, tf.distribute.get_strategy())
     found = {name: np.concatenate([
         v.numpy().ravel() for v in getattr(models.online, name).variables])
              for name in MODEL_PARTS}

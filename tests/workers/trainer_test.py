@@ -62,13 +62,18 @@ class CountingCollector:
   recent_return = None
   log_lines = [5]
 
+  @property
+  def committed_env_steps(self):
+    return self.env_steps
+
   def __init__(self, events):
     self.env_steps = 0
     self._events = events
 
   def collect(self, iterations):
     self.env_steps += 2 * iterations
-    self._events.append('act')
+    if iterations:
+      self._events.append('act')
     return []
 
   def flush(self):

@@ -5,6 +5,7 @@ from typing import Any, Callable, Deque, Dict, List, Mapping, Optional
 
 import numpy as np
 
+from xtra_tf.errors import UnreachableError
 from xtra_tf.models.world_model import WorldModel
 from xtra_tf.replay.patience import Patience
 from xtra_tf.replay.play_reports import PlayReport, ReportsChannel
@@ -43,6 +44,7 @@ class RemotePlay:
     self._means: Dict[str, List[float]] = {}
     self._behind: List[int] = []
     self._step = 0
+    self._weights: Optional[Weights] = None  # the newest
     # The manifest has nothing to say of logs that others write.
     self.log_lines: Optional[List[int]] = None
 
@@ -72,15 +74,25 @@ class RemotePlay:
                         self._timeout_seconds, self._say)
     games: List[FinishedGame] = []
     while True:
-      games += self.look()
+      state = f'have told of {self.env_steps:,} environment steps'
+      try:
+        games += self._look()
+      except UnreachableError:
+        state = 'cannot be heard: the replay server does not answer'
       if self.env_steps >= end:
         patience.end()
         return games
-      patience.wait(f'have told of {self.env_steps:,} environment steps',
-                    _POLL_SECONDS)
+      patience.wait(state, _POLL_SECONDS)
 
-  def look(self) -> List[FinishedGame]:
-    """Takes what was told meanwhile, without waiting."""
+  def _look(self) -> List[FinishedGame]:
+    """Takes what was told meanwhile, without waiting.
+
+    Raises:
+      UnreachableError: the server is gone.
+    """
+    if self._weights is not None and self._channel.is_empty():
+      # The server has died and come back.
+      self._channel.publish(self._weights)
     games: List[FinishedGame] = []
     for report in self._reports.take():
       games += self._note(report)
@@ -92,12 +104,21 @@ class RemotePlay:
     """Gives all collectors new weights and leave to play.
 
     Raises:
-      UnreachableError: the server is gone.
+      UnreachableError: the server is gone for too long.
     """
     self._step = step
-    self._channel.publish(Weights(
+    self._weights = Weights(
         [variable.numpy() for variable in model.variables], step,
-        allowed_env_steps, maximum_priority, temperature, finished))
+        allowed_env_steps, maximum_priority, temperature, finished)
+    patience = Patience(f'the replay server {self._address}',
+                        self._timeout_seconds, self._say)
+    while True:
+      try:
+        self._channel.publish(self._weights)
+        patience.end()
+        return
+      except UnreachableError:
+        patience.wait('takes no weights')
 
   def take_search_means(self) -> Dict[str, float]:
     """Means over the reports since the last call, and how old weights were."""

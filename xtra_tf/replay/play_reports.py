@@ -14,6 +14,7 @@ from xtra_tf.replay.probing import probe
 REPORTS_TABLE = 'run:reports'
 _MOST_REPORTS = 10_000
 _FORMAT = 1
+_PROBE_SECONDS = 2
 
 
 class PlayReport(NamedTuple):
@@ -64,7 +65,8 @@ class ReportsChannel:
       UnreachableError: the server does not answer.
       IncompatibleDataError: a report cannot be read.
     """
-    count = probe(self._calls.client)[REPORTS_TABLE].current_size
+    count = probe(self._calls.client, _PROBE_SECONDS)[
+        REPORTS_TABLE].current_size
     if not count:
       return []
     samples = self._calls('taking reports', lambda: list(

@@ -68,8 +68,15 @@ class RemoteTables(ReplayTables):
 
   def sizes(self) -> Dict[str, int]:
     """See the base class."""
-    tables = probe(self._calls.client)
-    return {name: tables[name].current_size for name in self.names}
+    patience = Patience(f'the replay server {self._address}',
+                        self._timeout_seconds, self._say)
+    while True:
+      try:
+        tables = probe(self._calls.client, _PROBE_SECONDS)
+        patience.end()
+        return {name: tables[name].current_size for name in self.names}
+      except UnreachableError:
+        patience.wait('does not answer')
 
   def least_items(self, name: str, rows: int) -> int:
     """See the base class."""

@@ -15,6 +15,7 @@ from xtra_tf.replay.probing import probe
 WEIGHTS_TABLE = 'run:weights'
 _FACTS = 'facts'
 _MOST_BYTES = 2**31
+_PROBE_SECONDS = 2
 
 
 class Weights(NamedTuple):
@@ -58,6 +59,15 @@ class WeightsChannel:
     self._calls('publishing weights', lambda: self._calls.client.insert(
         content, {WEIGHTS_TABLE: 1.}))
 
+  def is_empty(self) -> bool:
+    """Whether no weights are there: nobody has published, or a new server.
+
+    Raises:
+      UnreachableError: the server does not answer.
+    """
+    return not probe(self._calls.client, _PROBE_SECONDS)[
+        WEIGHTS_TABLE].current_size
+
   def take(self, shapes: Sequence[Sequence[int]]) -> Optional[Weights]:
     """The newest weights; None if they are those that were taken last.
 
@@ -68,7 +78,7 @@ class WeightsChannel:
       UnreachableError: the server does not answer.
       IncompatibleDataError: they are of another network.
     """
-    info = probe(self._calls.client)[WEIGHTS_TABLE]
+    info = probe(self._calls.client, _PROBE_SECONDS)[WEIGHTS_TABLE]
     inserted = info.rate_limiter_info.insert_stats.completed
     if not info.current_size or inserted == self._inserted:
       return None

@@ -19,6 +19,7 @@ from xtra_tf.runs import (
 from xtra_tf.variables import ManifestedCheckpoints
 from xtra_tf.workers.non_finite_steps import NonFiniteSteps
 from xtra_tf.workers.play import Play
+from xtra_tf.workers.recorder import FinishedGame
 from xtra_tf.workers.step_learner import StepLearner
 
 
@@ -200,20 +201,26 @@ class Trainer:
     """Plays until as many environment steps as the updates allow are taken."""
     if self._collector is None:
       return
-    allowed = self._schedule.needed_env_steps(self.step)
-    while self._collector.env_steps < allowed or self._lacks_data():
+    needed = self._schedule.needed_env_steps(self.step)
+    # Others may have played meanwhile.
+    self._log_games(self._collector.collect(0))
+    while self._collector.env_steps < needed or self._lacks_data():
       stop_request.check()
-      for game in self._collector.collect(1):
-        self._metrics.write(self.step, self._collector.env_steps, {
-            f'collect/{self._tasks[0]}/return_raw': game.raw_return,
-            f'collect/{self._tasks[0]}/length': float(game.length),
-            **{f'collect/{self._tasks[0]}/{name}': value for name, value in
-               self._collector.clipped_metrics().items()}})
+      self._log_games(self._collector.collect(1))
       self._progress.update(self.step, **self._fields())
     if self._env_steps is not None:
       # The target is task 0; offline counts do not move.
       self._env_steps.scatter_update(tf.IndexedSlices(
           tf.constant([self._collector.env_steps], tf.int64), [0]))
+
+  def _log_games(self, games: Sequence[FinishedGame]) -> None:
+    for game in games:
+      self._metrics.write(self.step, self.env_steps, {
+          f'collect/{self._tasks[0]}/return_raw': game.raw_return,
+          f'collect/{self._tasks[0]}/length': float(game.length),
+          **{f'collect/{self._tasks[0]}/{name}': value for name, value in
+             (self._collector.clipped_metrics() if self._collector
+              else {}).items()}})
 
   def _lacks_data(self) -> bool:
     """Whether learning must wait for the collector; asked until it need not."""

@@ -1,0 +1,82 @@
+"""One stage in four processes: each is killed once, and nothing is lost."""
+
+import json
+import os
+import unittest
+
+import portpicker
+import pytest
+
+from tests.end_to_end import tiny_run
+from tests.faults import invariants
+from tests.faults.role_job import ENV_STEPS, SAVES, UPDATES, RoleJob
+
+
+@pytest.fixture(scope='module')
+def job(tmp_path_factory):
+  """The stage, which has come to its end over three kills."""
+  made = RoleJob(str(tmp_path_factory.mktemp('roles')),
+                 portpicker.pick_unused_port())
+  made.moments = []
+  try:
+    # The server last: all others wait for it.
+    for role in ('learner', 'collector-1', 'collector-0', 'server'):
+      made.start(role)
+    for updates, victim in ((SAVES, 'server'), (3 * SAVES, 'learner'),
+                            (5 * SAVES, 'collector-1'),
+                            (7 * SAVES, 'server')):
+      made.wait_for_updates(updates, 400.)
+      made.kill(victim)
+      made.moments.append(tiny_run.look(made.root, f'{victim} killed'))
+      made.start(victim)
+    made.wait(['learner', 'collector-0', 'collector-1'], 400.)
+    made.moments.append(tiny_run.look(made.root, 'the end'))
+  finally:
+    made.stop()
+  return made
+
+
+@pytest.mark.timeout(1200)
+class RolesTest(unittest.TestCase):
+
+  @pytest.fixture(autouse=True)
+  def _take_job(self, job):
+    self.job = job
+
+  def test_all_roles_come_to_their_end(self):
+    for role in ('learner', 'collector-0', 'collector-1'):
+      self.assertEqual(self.job.exit_code(role), 0,
+                       self.job.output(role)[-3000:])
+      self.assertNotIn('Traceback', self.job.output(role), role)
+    self.assertEqual(self.job.saved(), UPDATES)
+
+  def test_no_committed_step_is_lost_and_no_count_goes_back(self):
+    moments = self.job.moments
+    for index, first in enumerate(moments):
+      self.assertEqual(invariants.impossible(first), [])
+      for later in moments[index + 1:]:
+        self.assertEqual(invariants.broken(first, later), [])
+
+  def test_as_many_steps_are_played_as_were_asked_for(self):
+    self.assertEqual(self.job.moments[-1].log_steps['scratch/tiny.catch'],
+                     ENV_STEPS)
+    with open(os.path.join(self.job.stage, 'done.json'),
+              encoding='utf-8') as file:
+      done = json.load(file)
+    self.assertEqual((done['updates'], done['env_steps']),
+                     (UPDATES, ENV_STEPS))
+
+  def test_who_waits_says_for_whom(self):
+    self.assertRegex(
+        self.job.output('learner') + self.job.output('collector-0'),
+        r'Waiting for .*localhost:\d+, which ')
+
+  def test_weights_are_not_old(self):
+    behind = [row['search/weights_behind'] for row in self.job.metrics()
+              if 'search/weights_behind' in row]
+    self.assertTrue(behind)
+    self.assertLess(max(behind), 10 * SAVES)
+
+
+if __name__ == '__main__':
+  unittest.main()

@@ -1,0 +1,119 @@
+"""One stage of a run as four processes, any of which may be killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Dict, List, Optional
+
+from tests.end_to_end import tiny_run
+
+_STAGE = 'scratch/xtra_tf.experiments.StageSettings'
+UPDATES, ENV_STEPS, SAVES = 60, 320, 5
+COLLECTORS = 2
+_BINDINGS = (
+    'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 8',
+    f'{_STAGE}.env_steps = {ENV_STEPS}',
+    'xtra_tf.experiments.ReplaySettings.unroll_steps = 2',
+    'xtra_tf.experiments.ReplaySettings.td_steps = 2',
+    f'{_STAGE}.updates = {UPDATES}', f'{_STAGE}.num_envs = 2',
+    f'{_STAGE}.start_env_steps = 80', f'{_STAGE}.updates_per_env_step = 0.25',
+    f'{_STAGE}.evaluation_interval = 0', f'{_STAGE}.acting_update_period = 2',
+    f'{_STAGE}.save_interval = {SAVES}', f'{_STAGE}.log_interval = {SAVES}')
+
+
+class RoleJob:
+  """Server, learner and two collectors of one stage."""
+
+  ROLES = ('server', 'learner', 'collector-0', 'collector-1')
+
+  def __init__(self, folder: str, port: int):
+    self.root = os.path.join(folder, 'run')
+    self.stage = os.path.join(self.root, 'scratch', 'tiny.catch')
+    self._folder, self._port = folder, port
+    self._processes: Dict[str, 'subprocess.Popen[bytes]'] = {}
+
+  def start(self, role: str) -> None:
+    """Starts a role, or starts it again; its output is added to a file."""
+    with open(self.log_of(role), 'ab') as log:
+      self._processes[role] = subprocess.Popen(
+          self._command(role), cwd=tiny_run.ROOT, stdout=log,
+          stderr=subprocess.STDOUT, start_new_session=True)
+
+  def kill(self, role: str, number: int = signal.SIGKILL) -> int:
+    """Ends a role; its exit code."""
+    process = self._processes[role]
+    if process.poll() is None:
+      os.killpg(process.pid, number)
+    return process.wait(120)
+
+  def exit_code(self, role: str) -> Optional[int]:
+    """None while it runs."""
+    return self._processes[role].poll()
+
+  def wait(self, roles: List[str], seconds: float) -> None:
+    """Waits until all of these have ended."""
+    end = time.monotonic() + seconds
+    for role in roles:
+      self._processes[role].wait(max(0.1, end - time.monotonic()))
+
+  def wait_for_updates(self, updates: int, seconds: float) -> None:
+    """Waits until a save has so many updates.
+
+    Raises:
+      AssertionError: it does not come, or a role has ended.
+    """
+    end = time.monotonic() + seconds
+    while self.saved() < updates:
+      ended = [role for role in self._processes
+               if self.exit_code(role) is not None]
+      if ended or time.monotonic() > end:
+        raise AssertionError(
+            f'{self.saved()} of {updates} updates are saved, {ended} ended:\n'
+            + '\n'.join(f'== {role}\n{self.output(role)[-1500:]}'
+                        for role in self._processes))
+      time.sleep(.05)
+
+  def saved(self) -> int:
+    """Updates of the newest save; 0 for none."""
+    folder = os.path.join(self.stage, 'train', 'manifests')
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    return max([int(name[:-5]) for name in names if name[:-5].isdigit()],
+               default=0)
+
+  def output(self, role: str) -> str:
+    """All that a role has said, in all its sessions."""
+    with open(self.log_of(role), encoding='utf-8', errors='replace') as file:
+      return file.read()
+
+  def log_of(self, role: str) -> str:
+    """Path of a role's output."""
+    return os.path.join(self._folder, f'{role}.log')
+
+  def stop(self) -> None:
+    """Ends whatever is left."""
+    for role in self._processes:
+      self.kill(role)
+
+  def metrics(self) -> List[Dict[str, float]]:
+    """Rows of the learner's metrics."""
+    path = os.path.join(self.stage, 'metrics', 'learner.jsonl')
+    with open(path, encoding='utf-8') as file:
+      return [json.loads(line) for line in file]
+
+  def _command(self, role: str) -> List[str]:
+    name, _, number = role.partition('-')
+    launcher = {'server': 'replay_server', 'learner': 'train',
+                'collector': 'collect'}[name]
+    command = [sys.executable, '-m', f'launchers.{launcher}',
+               f'--root_dir={self.root}', '--stage=scratch',
+               f'--gin_file={tiny_run.GIN_FILE}',
+               *(f'--gin_bindings={binding}' for binding in _BINDINGS)]
+    if name == 'server':
+      return [*command, f'--port={self._port}']
+    command.append(f'--replay_address=localhost:{self._port}')
+    if name == 'collector':
+      command += [f'--collector={number}', f'--collectors={COLLECTORS}']
+    return command
