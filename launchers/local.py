@@ -80,8 +80,6 @@ def main() -> int:
 
 def _run_roles(root_dir: str) -> int:
   """Starts the roles of a stage, here in the network that they share."""
-  import portpicker
-
   from xtra_tf.experiments import role_processes
   own = {'processes', 'inside', 'stages', 'lock_step'}
   shared = [text for text in sys.argv[1:]
@@ -89,8 +87,7 @@ def _run_roles(root_dir: str) -> int:
   roles = role_processes.RoleProcesses(
       role_processes.commands_of(
           lambda name: [sys.executable, '-m', f'launchers.{name}', *shared],
-          portpicker.pick_unused_port(), _PROCESSES.value - 2,
-          FLAGS.lock_step),
+          _PROCESSES.value - 2, FLAGS.lock_step),
       os.path.join(root_dir, 'logs'), _say)
   return roles.run()
 

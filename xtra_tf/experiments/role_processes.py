@@ -7,6 +7,8 @@ import subprocess
 import time
 from typing import Callable, Deque, Dict, List, Mapping, Sequence
 
+import portpicker
+
 from xtra_tf.experiments.job_processes import last_message
 from xtra_tf.runs import make_folder, private_network, record_incident
 
@@ -103,16 +105,16 @@ class RoleProcesses:
     self._running.clear()
 
 
-def commands_of(launch: Callable[[str], List[str]], port: int, collectors: int,
+def commands_of(launch: Callable[[str], List[str]], collectors: int,
                 lock_step: bool) -> Dict[str, List[str]]:
   """The command of each role of a stage.
 
   Args:
     launch: command of a launcher by its name, with the flags of all roles.
-    port: of the server.
     collectors: how many.
     lock_step: see `launchers.role_flags`.
   """
+  port = portpicker.pick_unused_port()
   address = f'--replay_address=localhost:{port}'
   pace = f'--{"" if lock_step else "no"}lock_step'
   return {

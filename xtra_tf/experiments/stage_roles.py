@@ -8,6 +8,7 @@ import tensorflow as tf
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments import configuration, local_run, roles, stages
 from xtra_tf.experiments.collector_role import CollectorPlace, CollectorRole
+from xtra_tf.experiments.remote_hosts import is_this_host
 from xtra_tf.experiments.remote_run import RemoteRun
 from xtra_tf.experiments.run_server import RunServer
 from xtra_tf.experiments.stages import StageRun
@@ -73,8 +74,8 @@ def _plan(run: StageRun, stage: str) -> TrainingPlan:
   if name == 'scratch' and not task:
     return stages.scratch_plan(run)
   raise UsageError(
-      f'--stage is {stage!r}. Expected a stage that plays: finetune, scratch or '
-      'data/TASK. The others are trained by launchers.xtra in one process.')
+      f'--stage is {stage!r}. Expected a stage that plays: finetune, scratch '
+      'or data/TASK. The others are trained by launchers.xtra in one process.')
 
 
 def serve(stage: StageOfRun, port: Optional[int], remote: bool) -> RunServer:
@@ -86,10 +87,21 @@ def serve(stage: StageOfRun, port: Optional[int], remote: bool) -> RunServer:
   return server
 
 
+def _find(stage: StageOfRun, address: str, timeout_seconds: float) -> None:
+  """Waits for the stage's server, and refuses one that is not for this host."""
+  record = find_run(address, stage.plan.directory.name, stage.digest,
+                    timeout_seconds, say)
+  if not record.remote and not is_this_host(address):
+    raise UsageError(
+        f'The replay server {address} is on another host and was started '
+        'without --allow_remote, for its own host alone. Expected '
+        'launchers.replay_server --allow_remote there, or an SSH tunnel to it '
+        'and --replay_address=localhost:PORT here.')
+
+
 def collect(stage: StageOfRun, place: CollectorPlace) -> int:
   """Plays until the learner has finished; the environment steps in all."""
-  find_run(place.address, stage.plan.directory.name, stage.digest,
-           place.timeout_seconds, say)
+  _find(stage, place.address, place.timeout_seconds)
   return CollectorRole(stage.parts, stage.plan, place, say).run()
 
 
@@ -115,8 +127,7 @@ def learn(stage: StageOfRun, remote: RemoteRun, seed: int,
                     command=local_run.command_line(),
                     accept_changes=accept_config_change)
     directory.write_config(given=configuration.config_text())
-    find_run(remote.address, stage.plan.directory.name, stage.digest,
-             remote.timeout_seconds, remote.say)
+    _find(stage, remote.address, remote.timeout_seconds)
     try:
       result = stages.once(stage.run, stage.plan.directory, lambda: train(
           stage.parts, stage.plan, stage.run.strategy, remote))
