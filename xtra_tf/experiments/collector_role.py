@@ -155,6 +155,8 @@ class CollectorRole:
         patience = self._patience('the learner')
         while not (self._weights and self._weights.finished):
           stop_request.check()
+          if self._record is None or self._collector.table_failure is not None:
+            self._record = self._connect()
           try:
             played = self._turn()
           except UnreachableError as error:
@@ -179,8 +181,6 @@ class CollectorRole:
     Raises:
       UnreachableError: the server is gone.
     """
-    if self._record is None or self._collector.table_failure is not None:
-      self._connect()
     self._take_weights()
     if not self._may_play():
       self._report()
@@ -227,7 +227,7 @@ class CollectorRole:
         self._collector.take_search_means()))
     self._reported, self._games = now, []
 
-  def _connect(self) -> None:
+  def _connect(self) -> RunRecord:
     """Finds the server and feeds it all of this collector's that it lacks.
 
     Raises:
@@ -235,19 +235,34 @@ class CollectorRole:
     """
     self._collector.flush()
     place = self._place
-    record = find_run(place.address, self._plan.directory.name, place.settings,
-                      place.timeout_seconds, self._say)
-    writers = [ReplayWriter(
+    while True:
+      record = find_run(
+          place.address, self._plan.directory.name, place.settings,
+          place.timeout_seconds, self._say)
+      try:
+        writers = self._table_writers()
+        self._feed(record, writers)
+      except UnreachableError as error:
+        self._say(str(error))  # it has died again
+        continue
+      self._collector.replace_tables(writers)
+      return record
+
+  def _table_writers(self) -> Sequence[SegmentWriter]:
+    """One per slot.
+
+    Raises:
+      UnreachableError: the server is gone.
+    """
+    place = self._place
+    return [ReplayWriter(
         reverb.Client(place.address), self._plan.tasks[0].name,
         roles.window_spec(self._plan.tasks[0],
                           self._parts.stages[self._plan.stage].replay,
                           self._parts.planner),
         self._priority, timeout_seconds=_FLUSH_TIMEOUT_SECONDS,
         block_length=self._parts.stages[self._plan.stage].replay.block_length)
-               for _ in self._writers]
-    self._feed(record, writers)
-    self._collector.replace_tables(writers)
-    self._record = record
+            for _ in self._writers]
 
   def _feed(self, record: RunRecord,
             writers: Sequence[SegmentWriter]) -> None:

@@ -4,6 +4,7 @@ import time
 from typing import Callable, Optional
 
 from xtra_tf.errors import UnreachableError
+from xtra_tf.runs import stop_request
 
 SAY_SECONDS = 10.0  # between two lines about what is waited for
 
@@ -45,7 +46,9 @@ class Patience:
 
     Raises:
       UnreachableError: there was no progress for too long.
+      Stopped: a signal has come.
     """
+    stop_request.check()
     now = time.monotonic()
     if now - self._moved >= self._limit_seconds:
       raise UnreachableError(
@@ -59,6 +62,7 @@ class Patience:
                 f'given up after {self._limit_seconds:g} s.')
       self._said = now
     time.sleep(seconds)
+    stop_request.check()
 
   def end(self) -> None:
     """Says that the waiting is over, if anything was said before."""
