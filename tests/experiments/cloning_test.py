@@ -86,7 +86,7 @@ class StageTest(tf.test.TestCase):
   def test_what_has_no_targets_is_left_as_it_began(self):
     # Its own seed: the parts that moved would differ anyway.
     with mock.patch.object(stages, 'train', return_value={}) as train, (
-        mock.patch.object(stages, '_once', lambda run, d, body: body())):
+        mock.patch.object(stages, 'once', lambda run, d, body: body())):
       stages.clone_behaviour(self.run_of_all)
     seed = train.call_args.args[1].seed(self.parts.seed)
     fresh = roles.build_model(self.parts, seed)

@@ -367,9 +367,9 @@ def finetuning_targets(parts: RunParts, model: WorldModel,
 
 def build_agent(parts: RunParts, name: str, *, model: WorldModel,
                 target_model: Optional[WorldModel], policy: PlanningPolicy,
-                collect_policy: Optional[PlanningPolicy],
                 targets: TargetsFn, rows: Sequence[int],
                 train_step: tf.Variable,
+                collect_policy: Optional[PlanningPolicy] = None,
                 task_weights: Optional[TaskWeights] = None) -> WorldModelAgent:
   """The agent whose `train` is one gradient step of a stage.
 
