@@ -84,6 +84,8 @@ def main() -> int:
                       help='seconds after which a session is killed at most')
   parser.add_argument('--output', default='', help='JSON lines are added here')
   options = parser.parse_args()
+  if options.output:
+    os.makedirs(os.path.dirname(options.output) or '.', exist_ok=True)
   times, failures, runs = random.Random(options.seed), 0, 0
   with tempfile.TemporaryDirectory() as folder:
     job = WholeJob(folder, runs)
