@@ -63,7 +63,8 @@ class EpisodeLog:
   """
 
   def __init__(self, directory: str, expected_task: Optional[TaskSpec] = None,
-               allowed_differences: Sequence[str] = ()):
+               allowed_differences: Sequence[str] = (),
+               being_written: bool = False):
     """Reads header and index; observations are read when they are asked for.
 
     Args:
@@ -71,6 +72,8 @@ class EpisodeLog:
       expected_task: refuse data that do not fit it.
       allowed_differences: fields of `schema.NEGOTIABLE` in which they may
         differ from it.
+      being_written: its writers may be at work in other processes: what they
+        have not committed yet is no damage.
 
     Raises:
       DataFileError: a file is missing, damaged, truncated or empty.
@@ -92,7 +95,7 @@ class EpisodeLog:
     self.env_steps_of: Dict[int, int] = {}
     self.sealed = seal.check_seal(directory)
     for writer, folder in schema.writer_folders(directory):
-      entries = _read_writer(folder)
+      entries = _read_writer(folder, being_written)
       if not self.header.overlay:
         _check_numbers(writer, folder, entries)
       self._stored += _group(writer, folder, entries)
@@ -249,10 +252,16 @@ class EpisodeLog:
     reduced._bytes = int(self._bytes * steps / max(seen, 1))
     return reduced
 
-  def of_writer(self, writer: int) -> 'EpisodeLog':
-    """This log with the episodes of one writer alone; none has an overlay."""
+  def of_writer(self, writer: int, after: int = -1) -> 'EpisodeLog':
+    """This log with the episodes of one writer alone; none has an overlay.
+
+    Args:
+      writer: its number.
+      after: of these, those whose number is larger.
+    """
     reduced = copy.copy(self)
-    reduced._stored = [s for s in self._stored if s.writer == writer]  # pylint: disable=protected-access
+    reduced._stored = [  # pylint: disable=protected-access
+        s for s in self._stored if s.writer == writer and s.number > after]
     return reduced
 
   def with_overlay(self, directory: str) -> 'EpisodeLog':
@@ -316,13 +325,16 @@ class EpisodeLog:
     return episode
 
 
-def _read_writer(folder: str) -> List[BlockEntry]:
-  """A writer's index, refusing what was not committed."""
+def _read_writer(folder: str, being_written: bool) -> List[BlockEntry]:
+  """A writer's index, refusing what was not committed, unless it may be soon."""
   index_path = os.path.join(folder, block_index.INDEX_NAME)
   shard_path = os.path.join(folder, block_index.SHARD_NAME)
   if not os.path.exists(index_path) and not os.path.exists(shard_path):
     return []  # The writer has only made its folder so far.
   entries, end = block_index.read_index(folder)
+  if being_written:
+    block_index.shard_size(folder, entries)
+    return entries
   if os.path.getsize(index_path) > end:
     raise DataFileError(index_path, 'the last line is torn.',
                         record=len(entries), hint=block_index.REPAIR_HINT)

@@ -271,16 +271,15 @@ class CollectorRole:
     A server that an earlier session of this collector has fed already has its
     finished games, and the items of the open ones whose windows were complete.
     """
-    log = EpisodeLog(self._plan.directory.episodes)
+    log = EpisodeLog(self._plan.directory.episodes, being_written=True)
     fed = self._fed.newest(record.generation)
     replay = self._parts.stages[self._plan.stage].replay
     behind = replay.unroll_steps + replay.td_steps + 1
     for slot, (number, table) in enumerate(zip(self._writers, writers)):
       known = fed.get(str(number), -1)
       newest = max(known, record.loaded.get(str(number), -1))
-      for episode in log.of_writer(number).episodes():
-        if episode.number > newest and (
-            episode.number not in log.open_episodes):
+      for episode in log.of_writer(number, after=newest).episodes():
+        if episode.number not in log.open_episodes:
           table.load(episode)
       game = self._collector.logs[slot].read_open_episode()
       if game is not None:

@@ -47,6 +47,7 @@ class RemoteRun:
     env_steps: Dict[int, int] = collections.defaultdict(int)
     folder = plan.directory.episodes
     if os.path.isdir(folder) and os.listdir(folder):
-      for writer, steps in EpisodeLog(folder).env_steps_of.items():
+      for writer, steps in EpisodeLog(
+          folder, being_written=True).env_steps_of.items():
         env_steps[writer // num_envs] += steps
     return RemotePlay(self.address, env_steps, self.timeout_seconds, self.say)

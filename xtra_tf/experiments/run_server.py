@@ -115,7 +115,7 @@ class RunServer:
     loaded: Dict[str, int] = {}
     if not os.path.isdir(folder) or not os.listdir(folder):
       return loaded
-    log = EpisodeLog(folder, expected_task=task)
+    log = EpisodeLog(folder, expected_task=task, being_written=True)
     writer = self._tables.writer(task.name, _priority(ledger, task.name))
     for episode in log.episodes():
       if episode.number not in log.open_episodes:
