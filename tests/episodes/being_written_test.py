@@ -45,12 +45,13 @@ class BeingWrittenTest(absltest.TestCase):
 
   def test_read_again_and_again_while_it_grows(self):
     writer, stop = open_writer(self.log), threading.Event()
-    writer.append(row(0))
+    for step in range(3):
+      writer.append(row(step))
     writer.flush()
     counts = []
 
     def write():
-      for step in range(1, 150):
+      for step in range(3, 150):
         writer.append(row(step))
         writer.flush()
       stop.set()

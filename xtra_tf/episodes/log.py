@@ -326,7 +326,7 @@ class EpisodeLog:
 
 
 def _read_writer(folder: str, being_written: bool) -> List[BlockEntry]:
-  """A writer's index, refusing what was not committed, unless it may be soon."""
+  """A writer's index; what was not committed is refused, or left out."""
   index_path = os.path.join(folder, block_index.INDEX_NAME)
   shard_path = os.path.join(folder, block_index.SHARD_NAME)
   if not os.path.exists(index_path) and not os.path.exists(shard_path):
