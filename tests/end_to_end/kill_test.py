@@ -86,8 +86,7 @@ class KillTest(unittest.TestCase):
   def test_asked_to_end_it_saves_what_it_has_and_ends_well(self):
     [asked] = [kill for kill in self.kills if kill.ending]
     self.assertEqual(asked.ending.exit_code, 0, asked.ending.output[-3000:])
-    # At worst a search was being compiled, on a machine with other work.
-    self.assertLess(asked.ending.seconds, 90.)
+    self.assertLess(asked.ending.seconds, 20.)
     step, env_steps = asked.manifests['finetune/tiny.catch']
     self.assertGreater(step, tiny_run.SAVE_INTERVAL)
     self.assertIn(f'Stopped by SIGTERM. Saved: {step} updates of Finetuning: '
