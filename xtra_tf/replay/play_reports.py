@@ -3,11 +3,10 @@
 import json
 from typing import Any, Dict, List, NamedTuple, Sequence
 
-import numpy as np
 import reverb
-import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.replay import byte_tables
 from xtra_tf.replay.bounded_calls import BoundedCalls
 from xtra_tf.replay.probing import probe
 
@@ -29,11 +28,7 @@ class PlayReport(NamedTuple):
 
 def reports_table() -> reverb.Table:
   """The queue; the oldest reports go first if nobody reads them."""
-  return reverb.Table(
-      REPORTS_TABLE, reverb.selectors.Fifo(), reverb.selectors.Fifo(),
-      max_size=_MOST_REPORTS, max_times_sampled=1,
-      rate_limiter=reverb.rate_limiters.MinSize(1),
-      signature=tf.TensorSpec([1, None], tf.uint8))
+  return byte_tables.queue_table(REPORTS_TABLE, _MOST_REPORTS)
 
 
 class ReportsChannel:
@@ -55,8 +50,8 @@ class ReportsChannel:
       UnreachableError: the server does not answer.
     """
     content = json.dumps({'format': _FORMAT, **report._asdict()}).encode()
-    self._calls('sending a report', lambda: self._calls.client.insert(
-        np.frombuffer(content, np.uint8), {REPORTS_TABLE: 1.}))
+    self._calls('sending a report', lambda: byte_tables.put(
+        self._calls.client, REPORTS_TABLE, content))
 
   def take(self) -> List[PlayReport]:
     """All reports that have come, oldest first; each is given once.
@@ -69,10 +64,9 @@ class ReportsChannel:
         REPORTS_TABLE].current_size
     if not count:
       return []
-    samples = self._calls('taking reports', lambda: list(
-        self._calls.client.sample(REPORTS_TABLE, count, emit_timesteps=False)))
-    return [_read(np.asarray(sample.data[0], np.uint8).tobytes(),
-                  self._calls.address) for sample in samples]
+    found = self._calls('taking reports', lambda: byte_tables.take(
+        self._calls.client, REPORTS_TABLE, count))
+    return [_read(content, self._calls.address) for content in found]
 
 
 def _read(content: bytes, address: str) -> PlayReport:

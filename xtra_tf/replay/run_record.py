@@ -1,13 +1,12 @@
 """What a run's own server says of itself, in a table of its own."""
 
 import json
-from typing import Any, Callable, Dict, NamedTuple
+from typing import Callable, Dict, NamedTuple
 
-import numpy as np
 import reverb
-import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError, UnreachableError, UsageError
+from xtra_tf.replay import byte_tables
 from xtra_tf.replay.bounded_calls import BoundedCalls
 from xtra_tf.replay.patience import Patience
 from xtra_tf.replay.probing import probe
@@ -58,15 +57,12 @@ class RunRecord(NamedTuple):
 
 def run_table() -> reverb.Table:
   """The table; empty until the server has loaded what there is."""
-  return reverb.Table(
-      RUN_TABLE, reverb.selectors.Uniform(), reverb.selectors.Fifo(),
-      max_size=1, rate_limiter=reverb.rate_limiters.MinSize(1),
-      signature=tf.TensorSpec([1, None], tf.uint8))
+  return byte_tables.newest_table(RUN_TABLE)
 
 
 def publish_run(client: reverb.Client, record: RunRecord) -> None:
   """Puts the record into its table: from now on the server may be used."""
-  client.insert(np.frombuffer(record.to_bytes(), np.uint8), {RUN_TABLE: 1.})
+  byte_tables.put(client, RUN_TABLE, record.to_bytes())
 
 
 def find_run(address: str, stage: str, settings: str, timeout_seconds: float,
@@ -119,7 +115,6 @@ def find_run(address: str, stage: str, settings: str, timeout_seconds: float,
 
 
 def _read(calls: BoundedCalls) -> RunRecord:
-  sample: Any = calls('reading its record', lambda: next(iter(
-      calls.client.sample(RUN_TABLE, 1, emit_timesteps=False))))
-  return RunRecord.from_bytes(
-      np.asarray(sample.data[0], np.uint8).tobytes(), calls.address)
+  [content] = calls('reading its record', lambda: byte_tables.take(
+      calls.client, RUN_TABLE))
+  return RunRecord.from_bytes(content, calls.address)

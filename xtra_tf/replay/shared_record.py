@@ -12,9 +12,9 @@ from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import reverb
-import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.replay import byte_tables
 from xtra_tf.replay.probing import TIMEOUT_SECONDS, check_signature
 from xtra_tf.replay.waiting import BoundedIterator
 from xtra_tf.replay.window import WindowSpec
@@ -142,16 +142,12 @@ class SharedRecord:
 
 def record_table() -> reverb.Table:
   """The table that holds the record; empty until it is published."""
-  return reverb.Table(
-      RECORD_TABLE, reverb.selectors.Uniform(), reverb.selectors.Fifo(),
-      max_size=1, rate_limiter=reverb.rate_limiters.MinSize(1),
-      signature=tf.TensorSpec([1, None], tf.uint8))
+  return byte_tables.newest_table(RECORD_TABLE)
 
 
 def publish(client: reverb.Client, record: SharedRecord) -> None:
   """Puts the record into its table, for every learner to see."""
-  client.insert(np.frombuffer(record.to_bytes(), np.uint8),
-                {RECORD_TABLE: 1.0})
+  byte_tables.put(client, RECORD_TABLE, record.to_bytes())
 
 
 def read_record(client: reverb.Client, tables: Dict[str, Any]) -> SharedRecord:

@@ -6,9 +6,9 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import reverb
-import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError
+from xtra_tf.replay import byte_tables
 from xtra_tf.replay.bounded_calls import BoundedCalls
 from xtra_tf.replay.probing import probe
 
@@ -30,10 +30,7 @@ class Weights(NamedTuple):
 
 def weights_table() -> reverb.Table:
   """The table; empty until the learner publishes."""
-  return reverb.Table(
-      WEIGHTS_TABLE, reverb.selectors.Uniform(), reverb.selectors.Fifo(),
-      max_size=1, rate_limiter=reverb.rate_limiters.MinSize(1),
-      signature=tf.TensorSpec([1, None], tf.uint8))
+  return byte_tables.newest_table(WEIGHTS_TABLE)
 
 
 class WeightsChannel:
@@ -55,9 +52,9 @@ class WeightsChannel:
     Raises:
       UnreachableError: the server does not answer.
     """
-    content = np.frombuffer(to_bytes(weights), np.uint8)
-    self._calls('publishing weights', lambda: self._calls.client.insert(
-        content, {WEIGHTS_TABLE: 1.}))
+    content = to_bytes(weights)
+    self._calls('publishing weights', lambda: byte_tables.put(
+        self._calls.client, WEIGHTS_TABLE, content))
 
   def is_empty(self) -> bool:
     """Whether no weights are there: nobody has published, or a new server.
@@ -82,11 +79,9 @@ class WeightsChannel:
     inserted = info.rate_limiter_info.insert_stats.completed
     if not info.current_size or inserted == self._inserted:
       return None
-    [sample] = self._calls('taking weights', lambda: next(iter(
-        self._calls.client.sample(
-            WEIGHTS_TABLE, 1, emit_timesteps=False)))).data
-    weights = from_bytes(np.asarray(sample, np.uint8).tobytes(),
-                         self._calls.address)
+    [content] = self._calls('taking weights', lambda: byte_tables.take(
+        self._calls.client, WEIGHTS_TABLE))
+    weights = from_bytes(content, self._calls.address)
     found = [list(variable.shape) for variable in weights.variables]
     expected = [list(shape) for shape in shapes]
     if found != expected:
