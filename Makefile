@@ -6,6 +6,8 @@ PY := .venv/bin/python
 ROOT_DIR ?= runs/demo
 DEMO_ARGS ?=
 PYTEST_ARGS ?=
+# Processes that share the tests; 0: this one alone.
+PYTEST_WORKERS ?= 2
 BENCH_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -14,8 +16,8 @@ BENCH_ARGS ?=
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' \
 	  $(MAKEFILE_LIST)
-	@echo 'Variables: ROOT_DIR=$(ROOT_DIR), DEMO_ARGS, PYTEST_ARGS, PYTHON (a' \
-	  '3.11).'
+	@echo 'Variables: ROOT_DIR=$(ROOT_DIR), DEMO_ARGS, PYTEST_ARGS,' \
+	  'PYTEST_WORKERS=$(PYTEST_WORKERS), PYTHON (a 3.11).'
 
 venv:  ## .venv from the locked versions; nothing to do when it is complete
 	@PYTHON='$(PYTHON)' tools/setup_venv.sh
@@ -35,7 +37,7 @@ types: venv  ## mypy
 	$(PY) -m mypy
 
 unit: venv  ## the tests alone
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)
 	@$(PY) -m benchmarks $(BENCH_ARGS)

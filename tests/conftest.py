@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import List
+from typing import List, Tuple
 
 import pytest
 
@@ -11,6 +11,12 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
 
 # Slow tests last, so that a small mistake shows within seconds.
 _LAST = ('acceptance', 'conformance', 'launchers_test.py', 'end_to_end')
+# Of the last folder these first: two processes that share the tests then end at
+# about the same time.
+_LONGEST = ('kill_test.py', 'shared_offline_test.py', 'roles_test.py',
+            'learning_test.py')
+# Of a session; their tests, whatever the file, belong to one process.
+_SHARED_FIXTURES = ('killed_run',)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,14 +28,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-  """Sorts by how long the tests of a folder take; else the order stays."""
+  """Sorts by how long tests take; a file's tests stay in one process.
 
-  def place(item: pytest.Item) -> int:
-    parts = item.path.relative_to(item.config.rootpath).parts
-    ranks = [_LAST.index(part) + 1 for part in parts if part in _LAST]
-    return max(ranks, default=0)
+  What a class or a session sets up would else be made by each process.
+  """
+  for item in items:
+    shared = [name for name in getattr(item, 'fixturenames', ())
+              if name in _SHARED_FIXTURES]
+    item.add_marker(pytest.mark.xdist_group(
+        shared[0] if shared else str(item.path)))
+  items.sort(key=_place)
 
-  items.sort(key=place)
+
+def _place(item: pytest.Item) -> Tuple[int, int]:
+  parts = item.path.relative_to(item.config.rootpath).parts
+  ranks = [_LAST.index(part) + 1 for part in parts if part in _LAST]
+  name = item.path.name
+  return max(ranks, default=0), (
+      _LONGEST.index(name) if name in _LONGEST else len(_LONGEST))
 
 
 def pytest_collection_finish() -> None:

@@ -2,9 +2,9 @@
 
 import glob
 import os
+import resource
 import subprocess
 import sys
-import time
 import unittest
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -24,6 +24,12 @@ def _run(name, *arguments):
       capture_output=True, text=True, timeout=120, check=False)
 
 
+def _child_seconds():
+  """Processor time of all children that have ended."""
+  used = resource.getrusage(resource.RUSAGE_CHILDREN)
+  return used.ru_utime + used.ru_stime
+
+
 class LaunchersTest(unittest.TestCase):
 
   def test_there_are_launchers(self):
@@ -35,9 +41,10 @@ class LaunchersTest(unittest.TestCase):
   def test_help_answers_within_two_seconds_and_exits_with_0(self):
     for name in _LAUNCHERS:
       with self.subTest(name):
-        begun = time.monotonic()
+        before = _child_seconds()
         result = _run(name, '--help')
-        self.assertLess(time.monotonic() - begun, 2.0)
+        # Of a processor: other tests run at the same time.
+        self.assertLess(_child_seconds() - before, 2.0)
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn('Examples:', result.stdout)
         self.assertEqual('--root_dir' in result.stdout,
