@@ -9,6 +9,8 @@ PYTEST_ARGS ?=
 # Processes that share the tests; 0: this one alone.
 PYTEST_WORKERS ?= 2
 BENCH_ARGS ?=
+FAULTS ?= whole_job single_roles long_run
+FAULT_ARGS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo bench test lint types unit faults slow clean
@@ -42,8 +44,10 @@ unit: venv  ## the tests alone
 bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
 
-faults: venv  ## kills runs at random moments, keeps a JSON line for each
-	$(PY) -m tests.faults.whole_job --output=docs/reliability/kills.jsonl $(FAULT_ARGS)
+faults: venv  ## kills runs, and watches one for an hour; FAULTS chooses
+	@for kind in $(FAULTS); do \
+	  echo "tests.faults.$$kind: results in docs/reliability"; \
+	  $(PY) -m tests.faults.$$kind $(FAULT_ARGS) || exit 1; done
 
 slow: venv  ## the tests that take minutes and are no part of `make test`
 	$(PY) -m pytest -m slow $(PYTEST_ARGS)

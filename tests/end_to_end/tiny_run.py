@@ -211,8 +211,7 @@ def look(root: str, stage: str, in_time: bool = True) -> Snapshot:
   """Reads from the disk all that a kill must not take away."""
   logs, log_steps, manifests, finished = {}, {}, {}, {}
   for folder in _stage_folders(root):
-    parts, log_steps[folder] = _committed(root, folder)
-    logs.update(parts)
+    # Saves first: where a run goes on meanwhile, the log is the further.
     place = os.path.join(root, folder, 'train', 'manifests')
     names = os.listdir(place) if os.path.isdir(place) else []
     steps = [int(name[:-5]) for name in names if name[:-5].isdigit()]
@@ -220,6 +219,8 @@ def look(root: str, stage: str, in_time: bool = True) -> Snapshot:
       with open(os.path.join(place, f'{max(steps)}.json'),
                 encoding='utf-8') as file:
         manifests[folder] = (max(steps), json.load(file)['env_steps'])
+    parts, log_steps[folder] = _committed(root, folder)
+    logs.update(parts)
     if os.path.exists(os.path.join(root, folder, 'done.json')):
       finished[folder] = digests(os.path.join(root, folder))
   with open(os.path.join(root, 'run.json'), encoding='utf-8') as file:

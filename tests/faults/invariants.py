@@ -1,9 +1,20 @@
 """What a kill must not change of a run's folder, judged from the disk alone."""
 
 import json
-from typing import List
+import os
+import re
+from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from tests.end_to_end.tiny_run import Snapshot
+from xtra_tf.episodes.block_index import (
+  INDEX_NAME,
+  SHARD_NAME,
+  BlockEntry,
+  checksum,
+  read_index,
+)
+
+_TEMPORARY = re.compile(r'\.tmp|_temp$|\.tempstate')
 
 
 def broken(first: Snapshot, later: Snapshot) -> List[str]:
@@ -48,3 +59,55 @@ def impossible(moment: Snapshot) -> List[str]:
   if len(set(keys)) < len(keys):
     found.append('a result stands there twice')
   return found
+
+
+def damaged(root: str) -> List[str]:
+  """One phrase for each committed block that is not as its index line says."""
+  found = []
+  for folder in sorted(_log_folders(root)):
+    episodes: Dict[int, str] = {}
+    for writer in sorted(os.listdir(folder)):
+      place = os.path.join(folder, writer)
+      if not os.path.exists(os.path.join(place, INDEX_NAME)):
+        continue
+      entries, _ = read_index(place)  # contiguous, or it would raise
+      for number in {entry.episode for entry in entries}:
+        if episodes.setdefault(number, writer) != writer:
+          found.append(f'episode {number} of {folder} is there twice')
+      found += [f'a block of {place} has other bytes than were committed'
+                for entry in entries if entry.length
+                and checksum(_record(place, entry)) != entry.crc32]
+  return found
+
+
+def leftovers(root: str) -> List[str]:
+  """Temporary files that nobody will finish."""
+  return [os.path.relpath(os.path.join(parent, name), root)
+          for parent, folders, names in os.walk(root)
+          for name in (*folders, *names) if _TEMPORARY.search(name)]
+
+
+def odd_rows(rows: Sequence[Mapping[str, Any]]) -> List[str]:
+  """One phrase for each row of metrics that cannot follow those before it."""
+  found = []
+  for before, row in zip(rows, rows[1:]):
+    if row['step'] < before['step']:
+      found.append(f'a row of step {row["step"]} follows one of step '
+                   f'{before["step"]}')
+  found += [f'the loss of step {row["step"]} is not finite' for row in rows
+            if row.get('loss/total', 0.) is None]
+  return found
+
+
+def _log_folders(root: str) -> Iterator[str]:
+  for parent, folders, _ in os.walk(root):
+    if 'replay' in folders:
+      episodes = os.path.join(parent, 'replay', 'episodes')
+      if os.path.isdir(episodes):
+        yield episodes
+
+
+def _record(place: str, entry: BlockEntry) -> bytes:
+  with open(os.path.join(place, SHARD_NAME), 'rb') as file:
+    file.seek(entry.offset)
+    return file.read(entry.length)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence
 
 from tests.end_to_end import tiny_run
 
@@ -29,11 +29,28 @@ class RoleJob:
 
   ROLES = ('server', 'learner', 'collector-0', 'collector-1')
 
-  def __init__(self, folder: str, port: int):
+  def __init__(self, folder: str, port: int, stage: str = 'scratch',
+               bindings: Sequence[str] = _BINDINGS):
+    """Initializes; nothing is started yet.
+
+    Args:
+      folder: of the run, `run`, and of what the roles say.
+      port: of the server.
+      stage: `scratch` or `finetune`; the latter needs a student in the run.
+      bindings: gin bindings of all roles.
+    """
     self.root = os.path.join(folder, 'run')
-    self.stage = os.path.join(self.root, 'scratch', 'tiny.catch')
+    self.name = f'{stage}/tiny.catch'
+    self.stage = os.path.join(self.root, stage, 'tiny.catch')
     self._folder, self._port = folder, port
+    self._flags = [f'--stage={stage}',
+                   *(f'--gin_bindings={binding}' for binding in bindings)]
     self._processes: Dict[str, 'subprocess.Popen[bytes]'] = {}
+
+  @property
+  def address(self) -> str:
+    """Of the server."""
+    return f'localhost:{self._port}'
 
   def start(self, role: str) -> None:
     """Starts a role, or starts it again; its output is added to a file."""
@@ -108,12 +125,11 @@ class RoleJob:
     launcher = {'server': 'replay_server', 'learner': 'train',
                 'collector': 'collect'}[name]
     command = [sys.executable, '-m', f'launchers.{launcher}',
-               f'--root_dir={self.root}', '--stage=scratch',
-               f'--gin_file={tiny_run.GIN_FILE}',
-               *(f'--gin_bindings={binding}' for binding in _BINDINGS)]
+               f'--root_dir={self.root}',
+               f'--gin_file={tiny_run.GIN_FILE}', *self._flags]
     if name == 'server':
       return [*command, f'--port={self._port}']
-    command.append(f'--replay_address=localhost:{self._port}')
+    command.append(f'--replay_address={self.address}')
     if name == 'collector':
       command += [f'--collector={number}', f'--collectors={COLLECTORS}']
     return command

@@ -4,11 +4,11 @@ r"""Kills whole runs at random moments, and looks at what they leave.
 
 Each kill is a line of JSON: when, by which signal, in which stage, what was on
 the disk, and which promises were broken. A run that completes is followed by
-another. The exit code is 1 if a promise was broken.
+another. The same command goes on where its file stopped, in a new run. The exit
+code is 1 if a promise was broken.
 """
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -19,7 +19,7 @@ import time
 from typing import Any, Dict, List
 
 from tests.end_to_end import tiny_run
-from tests.faults import invariants
+from tests.faults import invariants, kill_lines
 
 _GRACE_SECONDS = 120.
 
@@ -82,35 +82,36 @@ def main() -> int:
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('--longest', type=float, default=45.,
                       help='seconds after which a session is killed at most')
-  parser.add_argument('--output', default='', help='JSON lines are added here')
+  parser.add_argument('--output', default='docs/reliability/kills.jsonl',
+                      help='JSON lines are added here')
   options = parser.parse_args()
-  if options.output:
-    os.makedirs(os.path.dirname(options.output) or '.', exist_ok=True)
-  times, failures, runs = random.Random(options.seed), 0, 0
+  before = [line for line in kill_lines.read(options.output)
+            if line['seed'] == options.seed]
+  runs = max([line['run'] for line in before], default=-1) + 1
+  times, failures, job = random.Random(options.seed), 0, None
   with tempfile.TemporaryDirectory() as folder:
-    job = WholeJob(folder, runs)
     for number in range(options.kills):
-      chosen = signal.SIGTERM if number % 4 == 3 else signal.SIGKILL
-      found = job.kill(round(times.uniform(1., options.longest), 1), chosen)
-      line = json.dumps({'victim': 'whole job', 'seed': options.seed,
-                         'kill': number, 'run': runs, **found})
-      sys.stdout.write(f'{line}\n')
-      sys.stdout.flush()
-      if options.output:
-        with open(options.output, 'a', encoding='utf-8') as file:
-          file.write(f'{line}\n')
+      after = round(times.uniform(1., options.longest), 1)
+      if number < len(before):
+        continue
+      job = job or WholeJob(folder, runs)
+      found = job.kill(
+          after, signal.SIGTERM if number % 4 == 3 else signal.SIGKILL)
+      kill_lines.add(options.output, {
+          'victim': 'whole job', 'seed': options.seed, 'kill': number,
+          'run': runs, **found})
       failures += bool(found['broken'])
       if job.is_done:
-        runs += 1
-        job = WholeJob(folder, runs)
-    while not job.is_done and job.snapshots:
+        runs, job = runs + 1, None
+    while job and job.snapshots and not job.is_done:
       # It must be possible to let it complete.
       found = job.kill(900., signal.SIGKILL)
       failures += bool(found['broken']) or not job.is_done
       if not job.is_done:
         sys.stdout.write(f'The run does not complete: {found}\n')
         break
-  sys.stdout.write(f'{options.kills} kills, {failures} with a broken promise\n')
+  sys.stdout.write(f'{len(before)} kills before, {failures} with a broken '
+                   'promise\n')
   return 1 if failures else 0
 
 

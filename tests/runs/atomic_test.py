@@ -6,6 +6,7 @@ from unittest import mock
 from absl.testing import absltest, parameterized
 import numpy as np
 
+from xtra_tf.episodes import schema
 from xtra_tf.errors import DataFileError, StorageError
 from xtra_tf.runs import atomic, free_space
 
@@ -58,6 +59,25 @@ class WriteTest(parameterized.TestCase):
     with open(self.path, 'rb') as file:
       self.assertEqual(file.read(), b'old')
     self.assertEqual(os.listdir(self.folder), ['a.json'])
+
+  def test_a_role_that_sweeps_meanwhile_does_no_harm(self):
+    # Its owner is at work, in another process of the run.
+    synced, swept = os.fsync, []
+
+    def sweep(descriptor):
+      synced(descriptor)
+      if not swept:
+        swept.extend(atomic.sweep_temporary(self.folder))
+
+    for write in (atomic.write_bytes, schema.write_whole):
+      del swept[:]
+      with mock.patch.object(os, 'fsync', sweep):
+        write(self.path, b'new')
+      self.assertLen(swept, 1)
+      with open(self.path, 'rb') as file:
+        self.assertEqual(file.read(), b'new')
+      os.unlink(self.path)
+    self.assertEmpty(os.listdir(self.folder))
 
   def test_full_disk_says_path_needed_and_free(self):
     full = OSError(errno.ENOSPC, 'No space left on device')

@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import shutil
+import threading
 from typing import (
   Any,
   Dict,
@@ -178,19 +179,27 @@ def write_whole(path: str, data: bytes) -> None:
   Raises:
     StorageError: the disk is full or the folder cannot be written.
   """
-  temporary = f'{path}.{os.getpid()}.tmp'
-  try:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(temporary, 'wb') as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_directory(os.path.dirname(path))
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      os.unlink(temporary)
-    raise storage_error(path, error, len(data)) from error
+  folder, name = os.path.split(os.path.abspath(path))
+  # Of a form that a run removes when it is gone on with; if it does so just
+  # now, in another process, the file is written again.
+  temporary = os.path.join(
+      folder, f'.{name}.{os.getpid()}-{threading.get_ident()}.tmp')
+  for is_last in (False, True):
+    try:
+      os.makedirs(folder, exist_ok=True)
+      with open(temporary, 'wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      os.replace(temporary, path)
+      sync_directory(folder)
+      return
+    except OSError as error:
+      if isinstance(error, FileNotFoundError) and not is_last:
+        continue
+      with contextlib.suppress(OSError):
+        os.unlink(temporary)
+      raise storage_error(path, error, len(data)) from error
 
 
 def read_header(directory: str) -> Header:

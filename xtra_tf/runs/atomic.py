@@ -79,17 +79,22 @@ def write_bytes(path: str, data: bytes) -> None:
   folder, name = os.path.split(os.path.abspath(path))
   temporary = os.path.join(
       folder, f'.{name}.{os.getpid()}-{threading.get_ident()}.tmp')
-  try:
-    with open(temporary, 'wb') as file:
-      file.write(data)
-      file.flush()
-      os.fsync(file.fileno())
-    os.replace(temporary, path)
-    sync_file(folder)
-  except OSError as error:
-    with contextlib.suppress(OSError):
-      os.unlink(temporary)
-    raise storage_error(path, error, len(data)) from error
+  for is_last in (False, True):
+    try:
+      with open(temporary, 'wb') as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+      os.replace(temporary, path)
+      sync_file(folder)
+      return
+    except OSError as error:
+      # A role that goes on with the run sweeps what it takes for a leftover.
+      if isinstance(error, FileNotFoundError) and not is_last:
+        continue
+      with contextlib.suppress(OSError):
+        os.unlink(temporary)
+      raise storage_error(path, error, len(data)) from error
 
 
 def _plain(value: Any) -> Any:
