@@ -32,6 +32,7 @@ BENCHMARKS: Dict[str, List[str]] = {
     'acting': ['benchmarks.acting'],
     'replay': ['benchmarks.replay'],
     'learner': ['benchmarks.learner'],
+    'load': ['benchmarks.load'],
 }
 
 flags.DEFINE_list('only', [], f'Which of {", ".join(BENCHMARKS)}; empty: all.')
