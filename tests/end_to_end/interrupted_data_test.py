@@ -1,6 +1,5 @@
 """Collecting and importing meet kills and full disks; the same call goes on."""
 
-import contextlib
 import os
 import random
 import signal
@@ -13,6 +12,7 @@ import gin
 import pytest
 
 from tests.end_to_end import tiny_run
+from tests.faults import small_disk
 from tests.offline_data import efficientzero_replay_test
 from xtra_tf.episodes import EpisodeLog, block_index
 from xtra_tf.episodes.writer import EpisodeLogWriter
@@ -94,34 +94,15 @@ class KilledCollectionTest(absltest.TestCase):
     self.assertIn(f'have {log.env_steps}', said)
 
 
-@contextlib.contextmanager
-def small_disk(folder, size):
-  """A disk of its own; None where this user may not mount one."""
-  mounted = subprocess.run(
-      ['mount', '-t', 'tmpfs', '-o', f'size={size}', 'tmpfs', folder],
-      capture_output=True, check=False).returncode == 0
-  try:
-    yield mounted
-  finally:
-    if mounted:
-      subprocess.run(['umount', '-l', folder], check=True)
-
-
 class FullDiskTest(absltest.TestCase):
 
   def setUp(self):
     super().setUp()
     self.folder = tempfile.mkdtemp(dir=self.create_tempdir().full_path)
     self.output = os.path.join(self.folder, 'data')
-    disk = self.enter_context(small_disk(self.folder, '8m'))
-    if not disk:
+    self.disk = self.enter_context(small_disk.mounted(self.folder, '8m'))
+    if not self.disk:
       self.skipTest('this user may not mount a small disk')
-    self.ballast = os.path.join(self.folder, 'ballast')
-
-  def fill(self, left):
-    free = os.statvfs(self.folder)
-    with open(self.ballast, 'wb') as file:
-      file.write(bytes(free.f_bavail * free.f_frsize - left))
 
   def refused(self, call):
     with self.assertRaises(StorageError) as caught:
@@ -136,11 +117,11 @@ class FullDiskTest(absltest.TestCase):
     def collect():
       return DataCollection(CollectionSettings(
           task='Pong', output=self.output, env_steps=1500, num_envs=2)).run()
-    self.fill(left=400_000)
+    self.disk.fill(left=400_000)
     self.refused(collect)
     lines, steps = _committed(self.output)
     self.assertGreater(steps, 0)
-    os.unlink(self.ballast)
+    self.disk.free()
     self.assertBetween(collect().env_steps, 1500, 1501)
     for path, content in lines.items():
       with open(path, 'rb') as file:
@@ -160,24 +141,24 @@ class FullDiskTest(absltest.TestCase):
                             output)
 
     whole = import_(os.path.join(self.create_tempdir().full_path, 'whole'))
-    self.fill(left=whole.stored_bytes // 2)
+    self.disk.fill(left=whole.stored_bytes // 2)
     self.refused(lambda: import_(self.output))
     self.assertFalse(os.path.exists(self.output))
-    os.unlink(self.ballast)
+    self.disk.free()
     # Somebody else fills the disk while it is at work.
     real, count = EpisodeLogWriter.end_episode, []
 
     def filling(writer, kind):
       count.append(kind)
       if len(count) == 2:
-        self.fill(left=100_000)
+        self.disk.fill(left=100_000)
       return real(writer, kind)
 
     with absltest.mock.patch.object(
         EpisodeLogWriter, 'end_episode', filling):
       self.refused(lambda: import_(self.output))
     self.assertFalse(os.path.exists(self.output))
-    os.unlink(self.ballast)
+    self.disk.free()
     import_(self.output)
     self.assertCountEqual(os.listdir(self.folder), ['data'])
     self.assertEqual(EpisodeLog(self.output).digest(),

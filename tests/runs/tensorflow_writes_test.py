@@ -16,6 +16,12 @@ class AsStorageErrorTest(parameterized.TestCase):
       with as_storage_error('/a'):
         raise error
 
+  def test_what_is_needed_is_said(self):
+    with self.assertRaisesRegex(StorageError, 'No space left: /a, needed 3.0 M'
+                                r'iB, free [\d.]+ .iB'):
+      with as_storage_error('/a', 3 * 2**20):
+        raise tf.errors.ResourceExhaustedError(None, None, 'x')
+
   def test_other_errors_pass(self):
     with self.assertRaises(KeyError):
       with as_storage_error('/a'):

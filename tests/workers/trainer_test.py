@@ -21,6 +21,7 @@ from xtra_tf.workers.trainer import (
 
 class CountingLearner:
   """Counts steps."""
+  saved_bytes = 0
 
   def __init__(self, events, non_finite=(), signals=()):
     self.train_step = tf.Variable(0, dtype=tf.int64)

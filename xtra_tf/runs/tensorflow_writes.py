@@ -8,11 +8,12 @@ from xtra_tf.runs.atomic import storage_error
 
 
 @contextlib.contextmanager
-def as_storage_error(path: str) -> Iterator[None]:
+def as_storage_error(path: str, needed: int = 0) -> Iterator[None]:
   """Turns TensorFlow's errors while it writes to `path` into StorageError.
 
   Args:
     path: the folder that is written to.
+    needed: bytes that are to be written; 0 if unknown.
 
   Raises:
     StorageError: no space, no permission.
@@ -22,7 +23,7 @@ def as_storage_error(path: str) -> Iterator[None]:
     yield
   except tf.errors.ResourceExhaustedError as error:
     full = OSError(errno.ENOSPC, 'No space left on device')
-    raise storage_error(path, full) from error
+    raise storage_error(path, full, needed) from error
   except tf.errors.OutOfRangeError as error:
     long = OSError(errno.EFBIG, 'File too large')
     raise storage_error(path, long) from error
@@ -30,4 +31,4 @@ def as_storage_error(path: str) -> Iterator[None]:
     forbidden = OSError(errno.EACCES, 'Permission denied')
     raise storage_error(path, forbidden) from error
   except OSError as error:
-    raise storage_error(path, error) from error
+    raise storage_error(path, error, needed) from error

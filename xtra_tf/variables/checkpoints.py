@@ -173,7 +173,8 @@ def save_world_model(model: WorldModel, directory: str,
                           'already. Expected a folder without one.')
   make_folder(stage.checkpoints)
   save_model_description(directory, description)
-  with as_storage_error(stage.checkpoints):
+  needed = sum(v.dtype.size * v.shape.num_elements() for v in model.variables)
+  with as_storage_error(stage.checkpoints, needed):
     checkpoint = _as_saved(model)
     if unplaced:
       setattr(checkpoint, _UNPLACED_PATH, tf.train.Checkpoint(

@@ -82,6 +82,12 @@ class StepLearner(tf_agents_learner.Learner):
             if variable.dtype.is_floating
             and not np.isfinite(variable.numpy()).all()]
 
+  @property
+  def saved_bytes(self) -> int:
+    """About what a save takes on the disk."""
+    return sum(variable.dtype.size * variable.shape.num_elements()
+               for variable in self._agent.variables)
+
   def take_waited(self) -> float:
     """Seconds that steps have waited for their batches since the last call."""
     waited, self._waited = self._waited, 0.

@@ -190,7 +190,8 @@ class Trainer:
       state['log_lines'] = self._collector.log_lines
     if self._priorities is not None:
       state['maximum_priority'] = self._priorities.maximum
-    with as_storage_error(self._checkpoints.directory):
+    with as_storage_error(self._checkpoints.directory,
+                          self._learner.saved_bytes):
       self._learner.save()
     self._checkpoints.commit(
         self.step, (self._collector.committed_env_steps if self._collector
