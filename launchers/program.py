@@ -2,7 +2,8 @@
 
 Exit codes: 0 done, 1 a bug of ours, 2 wrong usage, 65 bad data, 69 a service
 that cannot be reached, 70 non-finite numbers, 74 input or output, 130
-interrupted. A program that SIGTERM stops has saved and ends with 0.
+interrupted. A program that SIGTERM stops has saved and ends with 0. What each
+means to a user stands in docs/troubleshooting.md.
 """
 
 import os
@@ -101,6 +102,30 @@ def _guarded(main: Callable[[], int]) -> NoReturn:
       raise
     fail(f'{error}. The same command goes on from the last save.',
           errors.EXIT_IO)
+  except Exception as error:
+    explanation = None if FLAGS.debug else _explanation(error)
+    if explanation is None:
+      raise
+    fail(explanation)
+
+
+def _explanation(error: Exception) -> Optional[str]:
+  """What a user can do about an error that is not ours; None: it is a bug."""
+  name = type(error).__name__
+  first_line = str(error).strip().split('\n')[0]
+  if isinstance(error, MemoryError) or name == 'ResourceExhaustedError':
+    return (f'Too little memory: {name}: {first_line}. Expected a smaller '
+            'BATCH_SIZE, network or ReplaySettings.max_size, or a machine or '
+            'GPU with more that no other program uses. The same command with '
+            '--accept_config_change goes on from the last save.')
+  from xtra_tf.experiments import doctor
+  others = doctor.other_versions()
+  if others:
+    return (f'{name}: {first_line}\nThis installation has '
+            f'{", ".join(others)}. Expected the versions of requirements.lock: '
+            'remove .venv, then `make venv`. `python -m launchers.doctor` '
+            'looks at everything.')
+  return None
 
 
 def native_output_to(path: str) -> None:

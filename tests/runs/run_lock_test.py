@@ -1,4 +1,6 @@
 import os
+import re
+import socket
 import subprocess
 import sys
 
@@ -39,13 +41,20 @@ class RunLockTest(absltest.TestCase):
   def test_second_process_is_refused_and_named_the_first(self):
     first = self.hold()
     with self.assertRaisesRegex(
-        UsageError, f'in use by another run, process {first.pid}. Expected one '
-        'run at a time.*run.lock'):
+        UsageError, f'in use by another run, process {first.pid} on '
+        f'{re.escape(socket.gethostname())}. Expected one at a time.*run.lock'):
       with RunLock(self.root):
         self.fail('locked twice')
     # The refused one has not disturbed the first.
     with self.assertRaisesRegex(UsageError, f'process {first.pid}'):
       RunLock(self.root).__enter__()
+
+  def test_roles_have_locks_of_their_own(self):
+    with RunLock(self.root), RunLock(self.root, 'collector-0'):
+      with RunLock(self.root, 'collector-1'):
+        with self.assertRaisesRegex(
+            UsageError, 'another collector-1, process .*collector-1.lock'):
+          RunLock(self.root, 'collector-1').__enter__()
 
   def test_lock_ends_with_its_process(self):
     first = self.hold()

@@ -84,6 +84,7 @@ def _plotting(name: str) -> Any:
     return importlib.import_module(f'xtra_tf.evaluation.{name}')
   except ImportError as error:
     raise UsageError(
-        f'A report needs the package {error.name}, which is not installed. '
-        'Expected the extra `report`: pip install "xtra-tf[report]".'
+        f'A report needs the package {error.name}, which cannot be imported: '
+        f'{error}. Expected the extra `report`, in the versions that it asks '
+        'for: pip install "xtra-tf[report]".'
     ) from error

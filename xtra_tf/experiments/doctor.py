@@ -29,6 +29,10 @@ NEEDED_DISK_BYTES = 2 * 2**30
 _REVERB_TIMEOUT = 60.  # seconds
 _REINSTALL = ('Install the locked versions anew: remove .venv, then `make '
               'venv`.')
+# Beginnings, up to a dot, or whole versions.
+_VERSIONS = {'numpy': '1.', 'typing-extensions': '4.5.0', 'protobuf': '4.',
+             'tensorflow': '2.15.', 'dm-reverb': '0.14.', 'tf-agents': '0.19.',
+             'gymnasium': '1.'}
 _CGROUP_LIMIT = '/sys/fs/cgroup/memory.max'
 _DATED = re.compile(r'\d{4}-\d{2}-\d{2}T.+')
 
@@ -89,6 +93,25 @@ def run_checks(root_dir: Optional[str] = None) -> List[Check]:
              + _REINSTALL[0].lower() + _REINSTALL[1:]),
       _check('gradient step', gradient_step, _REINSTALL)]
   return checks
+
+
+def other_versions() -> List[str]:
+  """What is installed in another version than everything was written for.
+
+  For a program that has failed in a way that it has no words for: packages of
+  the wrong versions do, when they are imported or later. Looks at no more than
+  the installed metadata.
+
+  Returns:
+    E.g. `numpy 2.1.0 (expected 1.)`.
+  """
+  found = []
+  for distribution, expected in _VERSIONS.items():
+    try:
+      version_is(distribution, expected)
+    except _FindingError as error:
+      found.append(f'{error} (expected {expected})')
+  return found
 
 
 def startup_checks(root_dir: str, atari: bool) -> List[Check]:

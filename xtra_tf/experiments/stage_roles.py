@@ -1,5 +1,6 @@
 """One stage of a run, its roles in processes of their own."""
 
+import os
 from typing import Any, Dict, NamedTuple, Optional, Sequence
 
 from rich.console import Console
@@ -101,8 +102,11 @@ def _find(stage: StageOfRun, address: str, timeout_seconds: float) -> None:
 
 def collect(stage: StageOfRun, place: CollectorPlace) -> int:
   """Plays until the learner has finished; the environment steps in all."""
-  _find(stage, place.address, place.timeout_seconds)
-  return CollectorRole(stage.parts, stage.plan, place, say).run()
+  # Two of one number would write into one another's logs.
+  with RunLock(os.path.join(stage.plan.directory.path, 'replay'),
+               f'collector-{place.number}'):
+    _find(stage, place.address, place.timeout_seconds)
+    return CollectorRole(stage.parts, stage.plan, place, say).run()
 
 
 def learn(stage: StageOfRun, remote: RemoteRun, seed: int,

@@ -1,16 +1,14 @@
-"""One run at a time in a root_dir."""
+"""One run at a time in a root_dir, one process a collector."""
 
 import contextlib
 import os
+import socket
 from typing import Any, Optional, Union
 
 import filelock
 
 from xtra_tf.errors import DataFileError, StorageError, UsageError
 from xtra_tf.runs import atomic
-
-_LOCK = 'run.lock'
-_HOLDER = 'run.pid'
 
 
 class RunLock:
@@ -19,28 +17,30 @@ class RunLock:
   The system releases the lock when the process ends, however it ends.
   """
 
-  def __init__(self, root: Union[str, 'os.PathLike[str]']):
+  def __init__(self, root: Union[str, 'os.PathLike[str]'], name: str = 'run'):
     """Initializes the lock; nothing is locked yet.
 
     Args:
       root: the run's folder, made if need be.
+      name: whose lock it is: the run's, or of one of its roles.
     """
     self._root = os.fspath(root)
+    self._name = name
+    self._holder = os.path.join(self._root, f'{name}.pid')
     self._lock: Optional[filelock.FileLock] = None
 
   def __enter__(self) -> 'RunLock':
     atomic.make_folder(self._root)
-    path = os.path.join(self._root, _LOCK)
     # The holder's number is in a file of its own: what the lock file itself
     # contains is the library's affair.
-    holder = os.path.join(self._root, _HOLDER)
+    path = os.path.join(self._root, f'{self._name}.lock')
     lock = filelock.FileLock(path, timeout=0)
     try:
       lock.acquire()
     except filelock.Timeout as error:
       raise UsageError(
-          f'{self._root} is in use by another run, process '
-          f'{_read_holder(holder)}. Expected one run at a time. Wait for it, '
+          f'{self._root} is in use by another {self._name}, process '
+          f'{_read_holder(self._holder)}. Expected one at a time. Wait for it, '
           f'stop it, or choose another --root_dir. (Lock: {path})') from error
     except (OSError, NotImplementedError) as error:
       raise StorageError(
@@ -48,7 +48,8 @@ class RunLock:
           'system with locks.') from error
     self._lock = lock
     try:
-      atomic.write_json(holder, {'pid': os.getpid()})
+      atomic.write_json(self._holder, {
+          'pid': os.getpid(), 'host': socket.gethostname()})
     except StorageError:
       lock.release()
       raise
@@ -56,13 +57,14 @@ class RunLock:
 
   def __exit__(self, *exception: Any) -> None:
     with contextlib.suppress(OSError):
-      os.unlink(os.path.join(self._root, _HOLDER))
+      os.unlink(self._holder)
     assert self._lock is not None
     self._lock.release()
 
 
 def _read_holder(path: str) -> str:
   try:
-    return str(atomic.read_json(path)['pid'])
+    holder = atomic.read_json(path)
+    return f'{holder["pid"]} on {holder["host"]}'
   except (DataFileError, KeyError, TypeError):
     return 'of unknown number'  # it is just starting or just ending
