@@ -130,10 +130,13 @@ def rom_of(name: str, other_names: Iterable[str] = ()) -> str:
   try:
     roms = installed_roms()
   except ImportError as error:
+    # Where it is no game at all, another name was meant.
+    hint = ('' if game in _GAMES
+            else ' ' + near_names(game, [*other_names, *_GAMES]))
     raise UsageError(
         f'The Atari game {name!r} needs ale-py, which is not installed '
-        f'({error}). Expected `pip install "xtra-tf[atari]"`. '
-        + near_names(game, [*other_names, *_GAMES])) from error
+        f'({error}). Expected `pip install "xtra-tf[atari]"`.{hint}'
+        ) from error
   if game not in roms:
     raise UsageError(f'Unknown task {name!r}. '
                      + near_names(game, [*roms, *other_names]))

@@ -27,6 +27,8 @@ from xtra_tf.errors import (
 )
 from xtra_tf.runs import RunLock
 from xtra_tf.tasks import get_task
+from xtra_tf.testing.linear_world_model import LinearWorldModel
+from xtra_tf.variables import save_world_model
 
 _SOURCE = tiny_run.SOURCES[0]
 _DOCS = os.path.join(tiny_run.ROOT, 'docs', 'troubleshooting.md')
@@ -86,10 +88,16 @@ def _file(folder):
 
 
 def _checkpoint_of_another_family(folder):
-  os.mkdir(os.path.join(folder, 'checkpoint'))
-  with open(os.path.join(folder, 'checkpoint', 'model.json'), 'w',
-            encoding='utf-8') as file:
-    file.write('{"family": "tdmpc", "config": {}}')
+  save_world_model(
+      LinearWorldModel((2,), size=4, seed=0),
+      os.path.join(folder, 'checkpoint'),
+      {'family': 'linear', 'config': {'observation_shape': [10, 10, 10]}},
+      step=1)
+
+
+def _data_of_all_sources(folder):
+  for index, name in enumerate(tiny_run.SOURCES):
+    _write_log(os.path.join(folder, f'data{index}'), get_task(name))
 
 
 _GIN = (f'--gin_file={tiny_run.GIN_FILE}',)
@@ -126,7 +134,8 @@ MISTAKES = (
             ('tiny:catch is also a source', 'Expected a target'),
             (*_RUN, '--gin_bindings=SOURCE_TASKS = ("tiny:catch",)')),
     Mistake('game without a ROM', 'xtra', EXIT_USAGE,
-            ("'Krull'", 'xtra-tf[atari]'),
+            ('The Atari game', 'needs ale-py, which is not installed',
+             'xtra-tf[atari]'),
             (_ROOT_DIR, '--gin_bindings=TARGET_TASK = "Krull"'),
             before='import sys; sys.modules["ale_py"] = None; '
             'sys.modules["ale_py.roms"] = None'),
@@ -152,7 +161,7 @@ MISTAKES = (
     Mistake('data that are not there', 'xtra', EXIT_BAD_DATA,
             ('/data', 'Expected'), _TASK_DATA),
     Mistake('data of no source task', 'xtra', EXIT_USAGE,
-            ('tiny:dodge, which is not a source task', 'Known are'),
+            ('tiny:dodge, which is not a source task', 'Did you mean'),
             (*_RUN, '--task_data=tiny:dodge={folder}/data'), _data),
     Mistake('--task_data without a folder', 'xtra', EXIT_USAGE,
             ("--task_data is 'Alien'", 'Expected TASK=DIR',
@@ -212,7 +221,7 @@ MISTAKES = (
     Mistake('folder that is a file', 'xtra', EXIT_IO,
             ('Cannot write', '/run'), _RUN, _file),
     Mistake('folder that cannot be written', 'xtra', EXIT_IO,
-            ('Cannot write /proc/run', 'Expected a'),
+            ('Cannot write /proc/run', 'Expected a folder'),
             (*_GIN, '--root_dir=/proc/run')),
     Mistake('full disk', 'xtra', EXIT_IO,
             ('No space left', 'needs 500.0 MiB, free are 1.0 MiB',
@@ -220,7 +229,7 @@ MISTAKES = (
             before='import shutil; real = shutil.disk_usage; '
             'shutil.disk_usage = lambda p: real(p)._replace(free=2**20)'),
     Mistake('checkpoint of another family', 'evaluate', EXIT_USAGE,
-            ("family 'tdmpc'", 'efficientzero'),
+            ("No world model is of family 'linear'", 'efficientzero'),
             ('--checkpoint={folder}/checkpoint', '--task=tiny:catch'),
             _checkpoint_of_another_family),
     Mistake('checkpoint that is not there', 'evaluate', EXIT_BAD_DATA,
@@ -255,7 +264,10 @@ MISTAKES = (
     Mistake('too little memory for the data', 'xtra', EXIT_USAGE,
             ('do not fit into memory', 'Expected more memory',
              'ReplaySettings.max_size'),
-            (*_TASK_DATA, '--stages=teacher'), _data,
+            (*_RUN, '--stages=teacher', *(
+                f'--task_data={name}={{folder}}/data{index}'
+                for index, name in enumerate(tiny_run.SOURCES))),
+            _data_of_all_sources,
             before='import psutil; real = psutil.virtual_memory; '
             'psutil.virtual_memory = lambda: real()._replace(available=2**10)'),
 )

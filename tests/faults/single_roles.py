@@ -2,7 +2,7 @@ r"""Kills learners, collectors and replay servers, one at a time.
 
   python -m tests.faults.single_roles --kills=20 --output=role_kills.jsonl
 
-A tiny finetuning with two offline tasks, in four processes. So many times each,
+A tiny finetuning with an offline task, in four processes. So many times each,
 one of them is killed by SIGKILL at a random moment, the disk is looked at, and
 the same command starts it again. A run that completes is looked at once more
 and followed by another. Each kill is a line of JSON: when, whom, in which
@@ -18,6 +18,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -34,11 +35,15 @@ _SCOPE = 'finetune/xtra_tf.experiments.StageSettings'
 _UPDATES, _ENV_STEPS = 240, 1040
 _BINDINGS = (
     *tiny_run.BINDINGS,
+    # What takes time is tracing: it grows with the tasks and the unroll.
+    'xtra_tf.experiments.TaskSettings.num_sources = 1',
+    'xtra_tf.experiments.ReplaySettings.unroll_steps = 1',
     f'{_SCOPE}.updates = {_UPDATES}', f'{_SCOPE}.env_steps = {_ENV_STEPS}',
     f'{_SCOPE}.updates_per_env_step = 0.25', f'{_SCOPE}.start_env_steps = 80',
     f'{_SCOPE}.evaluation_interval = 0', f'{_SCOPE}.acting_update_period = 2',
     f'{_SCOPE}.save_interval = 5', f'{_SCOPE}.log_interval = 5')
 # A learner that has nobody to play for it stops well before so many.
+_SOURCES = tiny_run.SOURCES[:1]
 _STEPS_OF_RECOVERY = 20
 _PATIENCE_SECONDS = 400.
 _EARLY_SHARE, _EARLY_SECONDS, _WORK_SECONDS = 0.3, 25., 6.
@@ -195,7 +200,7 @@ class RolesUnderFire:
     logs = {tiny_run.TARGET: directory.stage(
         'finetune', tiny_run.TARGET).episodes}
     logs.update({task: directory.stage('data', task).episodes
-                 for task in tiny_run.SOURCES})
+                 for task in _SOURCES})
     return table_check.broken(
         self.job.address, directory.stage('finetune', tiny_run.TARGET), logs)
 
@@ -217,9 +222,9 @@ class RolesUnderFire:
     found = []
     for line in re.findall(r'^Serving .*', self.job.output('server'), re.M):
       sizes = {task: int(size.replace(',', '')) for task, size in re.findall(
-          r'(\S+) \(([\d,]+) items\)', line) if task in tiny_run.SOURCES}
+          r'(\S+) \(([\d,]+) items\)', line) if task in _SOURCES}
       self._offline = self._offline or sizes
-      if sizes != self._offline or len(sizes) != len(tiny_run.SOURCES):
+      if sizes != self._offline or len(sizes) != len(_SOURCES):
         found.append(f'a server has loaded {sizes}, the first {self._offline}')
     return found
 
@@ -339,4 +344,6 @@ def _one_run(fire: RolesUnderFire, left: List[Kill], facts: Dict[str, Any],
 
 
 if __name__ == '__main__':
+  # Who is asked to end ends the roles, too.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
   sys.exit(main())

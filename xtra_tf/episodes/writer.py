@@ -1,5 +1,6 @@
 """Writes one writer's part of an episode log, so that a kill loses little."""
 
+import contextlib
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -315,6 +316,11 @@ class EpisodeLogWriter:
       _write_at(self._shard, entry.offset, record)
       _write_at(self._index, self._index_bytes, line)
     except OSError as error:
+      # A reader would take the half of a block for damage.
+      for file, end_of_committed in ((self._index, self._index_bytes),
+                                     (self._shard, entry.offset)):
+        with contextlib.suppress(OSError):
+          file.truncate(end_of_committed)
       raise schema.storage_error(
           self._folder, error, len(record) + len(line)) from error
     self._index_bytes += len(line)

@@ -41,7 +41,9 @@ def storage_error(path: str, error: OSError, needed: int = 0) -> StorageError:
     return StorageError(
         f'Cannot write {path}: {error.strerror}. Expected a place that this '
         'user may write to.')
-  return StorageError(f'Cannot write {path}: {error.strerror or error}.')
+  return StorageError(
+      f'Cannot write {path}: {error.strerror or error}. Expected a folder that '
+      'exists or can be made, on a disk that works.')
 
 
 def make_folder(path: str) -> str:
