@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from tests.end_to_end import forked_launchers, tiny_run
+from xtra_tf import errors
 from xtra_tf.episodes import EpisodeLogWriter, StepRow
 from xtra_tf.errors import (
   EXIT_BAD_DATA,
@@ -332,14 +333,37 @@ class MistakesTest(unittest.TestCase):
     self.assertIn('Traceback', ended.errors)
     self.assertIn("Unknown task 'Asault'", ended.errors)
 
-  def test_there_are_many_and_users_find_them(self):
+  def test_what_else_ends_a_program_has_its_code_too(self):
+    for code, error in (
+        (1, 'KeyError("a bug")'), (70, 'errors.NonFiniteError("The loss")'),
+        (130, 'KeyboardInterrupt'), (130, 'errors.Stopped(signal.SIGINT)'),
+        (0, 'errors.Stopped(signal.SIGTERM)')):
+      ended = self.launchers.run(
+          'xtra', '--root_dir=/none', before='import signal\n'
+          'from xtra_tf import errors\n'
+          'from launchers import program\n'
+          'from xtra_tf.experiments import local_run\n'
+          'program.native_output_to = lambda path: None\n'
+          f'def end(*_, **__): raise {error}\n'
+          'local_run.run_xtra = end\n')
+      self.assertEqual(ended.code, code, ended.errors)
+      # Of a bug, whoever reports it needs to know the place.
+      self.assertEqual('Traceback' in ended.errors, code == 1)
+      if code in (0, 130):
+        self.assertIn('The same command goes on', ended.errors)
+
+  def test_users_find_all_mistakes_and_codes(self):
     names = [mistake.name for mistake in MISTAKES]
     self.assertEqual(len(set(names)), len(names))
     self.assertGreaterEqual(len(names), 25)
+    codes = [value for name, value in vars(errors).items()
+             if name.startswith('EXIT_')]
     with open(_DOCS, encoding='utf-8') as file:
       page = file.read()
-    for name in names:
-      self.assertIn(f'| {name} |', page)
+    for first_cell in (*names, *codes, 0, 1):
+      self.assertIn(f'\n| {first_cell} |', page)
+    for mistake in MISTAKES:
+      self.assertIn(f'\n| {mistake.name} | {mistake.code} |', page)
 
 
 if __name__ == '__main__':
