@@ -6,9 +6,10 @@ A tiny finetuning with an offline task, in four processes. So many times each,
 one of them is killed by SIGKILL at a random moment, the disk is looked at, and
 the same command starts it again. A run that completes is looked at once more
 and followed by another. Each kill is a line of JSON: when, whom, in which
-phase, what was on the disk, how long until the run went on, and which promises
-were broken; each completed run is a line too. The same command goes on where
-its file stopped. The exit code is 1 if a promise was broken.
+phase, what was on the disk, how long until the run went on (a busy machine
+takes its time: load_average), and which promises were broken; each completed
+run is a line too. The same command goes on where its file stopped. The exit
+code is 1 if a promise was broken.
 """
 
 import argparse
@@ -128,6 +129,7 @@ class RolesUnderFire:
     return {'role': role, 'after_seconds': round(after, 1), 'phase': phase,
             'updates': step, 'saved_env_steps': env_steps,
             'env_steps': moment.log_steps.get(self.job.name, 0),
+            'load_average': round(os.getloadavg()[0], 1),
             'loss_before': _mean(before), 'broken': broken}
 
   def wait_for_recovery(self) -> Dict[str, Any]:
@@ -276,8 +278,10 @@ def _mean(values: List[float]) -> Optional[float]:
 
 
 def make_template(folder: str) -> str:
-  """A run whose data, teachers and student are done."""
+  """A run with data, teachers and student; made unless it is there."""
   root = os.path.join(folder, 'template')
+  if os.path.exists(os.path.join(root, 'student', 'done.json')):
+    return root
   made = tiny_run.launch(root, _BINDINGS[len(tiny_run.BINDINGS):],
                          ['--stages=data,teacher,student', '--noevaluate'])
   if made.returncode:
@@ -305,6 +309,8 @@ def main() -> int:
     folder = options.folder or temporary
     template = make_template(folder) if left else ''
     while left:
+      while os.path.exists(os.path.join(folder, f'run-{runs}')):
+        runs += 1  # of a session that was broken off
       failures += _one_run(
           RolesUnderFire(os.path.join(folder, f'run-{runs}'), template),
           left, {'seed': options.seed, 'run': runs}, options.output)

@@ -52,6 +52,7 @@ class WholeJob:
     found = {'signal': signal.Signals(number).name, 'after_seconds': after,
              'exit_code': process.returncode,
              'ending_seconds': round(time.monotonic() - begun, 2),
+             'load_average': round(os.getloadavg()[0], 1),
              'broken': []}
     if not os.path.exists(os.path.join(self.root, 'run.json')):
       return {**found, 'stage': 'before the run began'}
