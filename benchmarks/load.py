@@ -13,8 +13,9 @@ Examples:
 
 from concurrent import futures
 import contextlib
+import re
 import tempfile
-from typing import Any, Dict, Iterator, List, Sequence
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 from absl import flags
 
@@ -22,17 +23,17 @@ from benchmarks import command
 from benchmarks.command import Effort
 from benchmarks.party import Party
 from benchmarks.records import Record, counted
-from xtra_tf.errors import UnreachableError
+from xtra_tf.errors import UnreachableError, UsageError
 
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string('task', 'Assault', 'Game whose frames are written.')
 flags.DEFINE_float('seconds', 10., 'Of each measurement.')
+flags.DEFINE_list(
+    'cases', ['1x0', '4x0', '8x0', '0x1', '0x2', '0x4', '1x1', '4x1', '8x1',
+              '4x2', '8x4'], 'Writers x learners that work at the same time.')
 flags.adopt_module_key_flags(command)
 
-# (writers, learners)
-_CASES = ((1, 0), (4, 0), (8, 0), (0, 1), (0, 2), (0, 4), (1, 1), (4, 1),
-          (8, 1), (4, 2), (8, 4))
 _PLAYED = 2_000  # different transitions
 _ITEMS, _MAX_SIZE = 2_000, 20_000
 _BATCH = 64
@@ -41,6 +42,7 @@ _MOST_P99_MS = 1000.
 
 def measure(effort: Effort) -> Iterator[Record]:
   """All cases with the same processes, one case after the other."""
+  cases = [_numbers(text) for text in FLAGS.cases]
   with contextlib.ExitStack() as stack:
     case = {'task': FLAGS.task, 'max_size': _MAX_SIZE, 'batch': _BATCH,
             'seconds': FLAGS.seconds,
@@ -54,14 +56,27 @@ def measure(effort: Effort) -> Iterator[Record]:
 
     [server] = start(1)
     case.update(server.measure({**case, 'do': 'serve'}))
-    writers = start(max(w for w, _ in _CASES))
-    learners = start(max(n for _, n in _CASES))
+    writers = start(max(1, *(w for w, _ in cases)))
+    learners = start(max(n for _, n in cases))
     # All rows are decoded, and there is something to be drawn.
     _at_once([(w, {**case, 'do': 'write', 'seconds': 0., 'items': _ITEMS})
               for w in writers])
-    for numbers in _CASES:
+    for numbers in cases:
       yield from _measure(numbers, server, writers, learners, case, {
           'threads': effort.threads, 'versions': {'ours': server.versions}})
+
+
+def _numbers(text: str) -> Tuple[int, int]:
+  """`4x2` as (4, 2).
+
+  Raises:
+    UsageError: it is nothing of the kind.
+  """
+  found = re.fullmatch(r'(\d+)x(\d+)', text)
+  if found is None:
+    raise UsageError(f'--cases has {text!r}. Expected writers x learners, e.g. '
+                     '4x2.')
+  return int(found.group(1)), int(found.group(2))
 
 
 def _at_once(asked: Sequence[Any]) -> List[Dict[str, Any]]:
@@ -70,7 +85,7 @@ def _at_once(asked: Sequence[Any]) -> List[Dict[str, Any]]:
     return list(pool.map(lambda pair: pair[0].measure(pair[1]), asked))
 
 
-def _measure(numbers: Any, server: Party, writers: Sequence[Party],
+def _measure(numbers: Tuple[int, int], server: Party, writers: Sequence[Party],
              learners: Sequence[Party], case: Dict[str, Any],
              fields: Dict[str, Any]) -> Iterator[Record]:
   """So many writers and learners at the same time.
