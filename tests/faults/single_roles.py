@@ -33,7 +33,7 @@ from tests.faults.role_job import COLLECTORS, RoleJob
 
 VICTIMS = ('learner', 'collector', 'server')
 _SCOPE = 'finetune/xtra_tf.experiments.StageSettings'
-_UPDATES, _ENV_STEPS = 240, 1040
+_UPDATES, _ENV_STEPS = 100, 480
 _BINDINGS = (
     *tiny_run.BINDINGS,
     # What takes time is tracing: it grows with the tasks and the unroll.
