@@ -340,7 +340,7 @@ def _one_run(fire: RolesUnderFire, left: List[Kill], facts: Dict[str, Any],
                               **facts, **found, **after, 'broken': broken})
       if broken:
         break
-    broken = fire.complete()
+    broken = ['it was given up'] if failed else fire.complete()
   finally:
     fire.job.stop()
   kill_lines.add(output, {
