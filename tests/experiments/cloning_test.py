@@ -77,7 +77,8 @@ class StageTest(tf.test.TestCase):
     restore_world_model(cls.model, cls.stage.path)
 
   def test_the_actions_are_learned(self):
-    self.assertEqual(self.stage.read_done(), {'updates': _UPDATES, 'env_steps': 0})
+    self.assertEqual(self.stage.read_done(),
+                     {'updates': _UPDATES, 'env_steps': 0})
     for task in self.parts.sources:
       frames = _frames(task)
       seen = np.stack([frames[action] for action in frames]) / 255.
