@@ -136,7 +136,7 @@ def _figure(lines: Sequence[Mapping[str, Any]], path: str) -> None:
     axis.axvline(judged[0]['seconds'] / 60, color='gray', linestyle=':')
     axis.set_title(title, fontsize=9)
     axis.set_xlabel('minutes')
-  axes[0].set_ylim(-30, 30)
+  axes[0].set_ylim(-30, 60)
   axes[-1].legend(fontsize=7)
   figure.tight_layout()
   figure.savefig(path)
