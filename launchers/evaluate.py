@@ -91,21 +91,21 @@ def _follow() -> int:
   if _POLICY.value != 'checkpoint' or (FLAGS.stage and _CHECKPOINT.value):
     program.fail('--follow plays the saves of one stage. Expected --root_dir '
                  'and --stage, or --checkpoint and --task.')
-  if not FLAGS.stage:
-    program.require('checkpoint', _CHECKPOINT.value, 'runs/krull/scratch/Krull')
-    program.require('task', _TASK.value, 'Krull')
-  else:
-    program.require_root_dir()
+  where = (
+      (program.require_root_dir(), FLAGS.stage) if FLAGS.stage else
+      (program.require('checkpoint', _CHECKPOINT.value,
+                       'runs/krull/scratch/Krull'),
+       program.require('task', _TASK.value, 'Krull')))
   if not FLAGS.debug:
     program.hide_native_output()
   gin_flags.apply_trust()
   from xtra_tf.experiments import save_following
   gin_files = FLAGS.gin_file
-  followed = save_following.Followed(_CHECKPOINT.value, _TASK.value)
+  followed = save_following.Followed(*where)
   if FLAGS.stage:
     gin_files = gin_files or [_DEFAULT_GIN_FILE]
     followed = save_following.stage_of_run(
-        FLAGS.root_dir, FLAGS.stage, gin_files, FLAGS.gin_bindings)
+        *where, gin_files, FLAGS.gin_bindings)
     if _TASK.value:
       followed = followed._replace(task=_TASK.value)
   path = save_following.SaveFollower(followed, save_following.FollowSettings(

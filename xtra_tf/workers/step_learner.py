@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.train import learner as tf_agents_learner
 
+from xtra_tf.runs import wait_for
 from xtra_tf.types import SampleInfo, TrainingMetrics
 
 # Of TrainingMetrics, what has a number for each of a replica's rows.
@@ -58,7 +59,8 @@ class StepLearner(tf_agents_learner.Learner):
     batches = iterator or self._experience_iterator
     for _ in range(iterations):
       begun = time.perf_counter()
-      unroll, info = next(batches)
+      # Whatever it waits for, a signal is heard.
+      unroll, info = wait_for(lambda: next(batches))
       self._waited += time.perf_counter() - begun
       with self.strategy.scope():
         loss_info = self._one_step(unroll, self._is_measured(unroll))
