@@ -1,6 +1,6 @@
 r"""Starts the roles of a stage in every order, and looks whether it is trained.
 
-  python -m tests.faults.start_orders --output=start_orders.jsonl
+  python -m tests.faults.start_orders
 
 Server, learner, collectors and an evaluator that follows them: 24 orders, each
 a line of JSON with the seconds between the roles, those to the first save and
@@ -90,7 +90,9 @@ def main() -> int:
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('--longest', type=float, default=30.,
                       help='seconds between two roles at most')
-  parser.add_argument('--output', default='', help='JSON lines are added here')
+  parser.add_argument(
+      '--output', default='docs/reliability/start_orders.jsonl',
+      help='JSON lines are added here')
   options = parser.parse_args()
   if options.output:
     os.makedirs(os.path.dirname(options.output) or '.', exist_ok=True)
