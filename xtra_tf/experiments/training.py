@@ -266,6 +266,7 @@ class _Session:
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
         after_step=after_step if prioritized else None,
+        from_elsewhere=self._remote is not None or plan.shared is not None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False,
         strategy=self._strategy)
