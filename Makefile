@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 # Processes that share the tests; 0: this one alone.
 PYTEST_WORKERS ?= 2
 BENCH_ARGS ?=
-FAULTS ?= whole_job single_roles long_run
+FAULTS ?= whole_job single_roles start_orders long_run
 FAULT_ARGS ?=
 
 .DEFAULT_GOAL := help

@@ -144,4 +144,4 @@ def _show(output: str, collected: Any) -> None:
 
 
 if __name__ == '__main__':
-  program.run(main)
+  program.run(main, at_once=True)

@@ -10,6 +10,7 @@ Examples:
       --gin_file=protocols/mini.gin --output=random.jsonl
   python -m launchers.evaluate --policy=random --actions=FIRE --task=Alien \
       --output=random.jsonl
+  python -m launchers.evaluate --follow --root_dir=runs/krull --stage=scratch
 
 The protocol is the official one: 32 whole games from the seeds 0 to 31, which
 no run's seed changes, at most 27 000 agent steps each, the action with most
@@ -19,18 +20,27 @@ at random instead, in games of the same seeds and limits; with --actions only
 those, with a single one always the same: what a score has to beat before it
 shows that anything was learned. The last line that it prints is the path of the
 results.
+
+With --follow every save of a stage is evaluated as it comes, beside the learner
+(which may start later) and until the stage is done; of several that came while
+games were played, the newest. The stage is named by --checkpoint and --task,
+or, with the run's own gin files, by --root_dir and --stage. The lines are added
+to the run's results, each with its step; the report takes the one of the last
+step for the stage's score.
 """
 
+import math
 import sys
 from typing import Any, Dict, Optional
 
 from absl import flags
 
-from launchers import fact_table, gin_flags, program
+from launchers import fact_table, gin_flags, program, stage_flag
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(gin_flags)
+flags.adopt_module_key_flags(stage_flag)
 
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'Folder of a checkpoint or of a stage (its newest '
@@ -57,10 +67,65 @@ _OUTPUT = flags.DEFINE_string(
 _VIDEO = flags.DEFINE_string(
     'video', None, 'File for a video of the game with the median score, .mp4 '
     'or .gif.')
+_FOLLOW = flags.DEFINE_bool(
+    'follow', False, 'Evaluate every save of a stage as it comes, until the '
+    'stage is done.')
+_MAX_WAIT = flags.DEFINE_float(
+    'max_wait', 0., 'With --follow: seconds without a new save before the '
+    'program ends with 69; 0: it waits for ever.', lower_bound=0.)
+
+_DEFAULT_GIN_FILE = 'protocols/demo.gin'  # of a run
 
 
 def main() -> int:
+  """Evaluates one checkpoint, or all saves of a stage."""
+  return _follow() if _FOLLOW.value else _evaluate()
+
+
+def _follow() -> int:
+  """Evaluates the saves of a stage until it is done."""
+  for flag in (_VIDEO, _ACTIONS):
+    if flag.value:
+      program.fail(f'--follow makes no use of --{flag.name}. Expected one of '
+                   'the two.')
+  if _POLICY.value != 'checkpoint' or (FLAGS.stage and _CHECKPOINT.value):
+    program.fail('--follow plays the saves of one stage. Expected --root_dir '
+                 'and --stage, or --checkpoint and --task.')
+  where = (
+      (program.require_root_dir(), FLAGS.stage) if FLAGS.stage else
+      (program.require('checkpoint', _CHECKPOINT.value,
+                       'runs/krull/scratch/Krull'),
+       program.require('task', _TASK.value, 'Krull')))
+  if not FLAGS.debug:
+    program.hide_native_output()
+  gin_flags.apply_trust()
+  from xtra_tf.experiments import save_following
+  gin_files = FLAGS.gin_file
+  followed = save_following.Followed(*where)
+  if FLAGS.stage:
+    gin_files = gin_files or [_DEFAULT_GIN_FILE]
+    followed = save_following.stage_of_run(
+        *where, gin_files, FLAGS.gin_bindings)
+    if _TASK.value:
+      followed = followed._replace(task=_TASK.value)
+  path = save_following.SaveFollower(followed, save_following.FollowSettings(
+      gin_files, FLAGS.gin_bindings, _EPISODES.value, _NUM_SIMULATIONS.value,
+      _CODEC.value, None if _OUTPUT.value else FLAGS.root_dir, _OUTPUT.value,
+      _MAX_WAIT.value or math.inf), _say).run()
+  _say(path)
+  return 0
+
+
+def _say(line: str) -> None:
+  sys.stdout.write(f'{line}\n')
+  sys.stdout.flush()
+
+
+def _evaluate() -> int:
   """Evaluates, and says what was found."""
+  if FLAGS.stage or _MAX_WAIT.value:
+    program.fail('--stage and --max_wait belong to --follow. Expected '
+                 '--checkpoint=FOLDER, or --follow with them.')
   checkpoint = _checkpoint()
   task = program.require('task', _TASK.value, 'Alien')
   if not FLAGS.debug:

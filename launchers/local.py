@@ -13,13 +13,15 @@ namespaces does), one line says what is open and how to close it.
 
 With --processes one stage is trained by a replay server, a learner and
 collectors in processes of their own, which are started again if they die; what
-they say is in logs/*.console.log.
+they say is in logs/*.console.log. --reanalyzers=1 and --evaluator start these
+roles, too.
 """
 
 import os
 import signal
 import subprocess
 import sys
+from typing import List
 
 from absl import flags
 
@@ -32,6 +34,11 @@ flags.adopt_module_key_flags(role_flags)
 _PROCESSES = flags.DEFINE_integer(
     'processes', 0, 'Train the stage of --stage in so many processes: a replay '
     'server, a learner and collectors. 0: all in one.', lower_bound=0)
+_REANALYZERS = flags.DEFINE_integer(
+    'reanalyzers', 0, 'With --processes: so many more that make the targets of '
+    'the played task, off the learner.', lower_bound=0)
+_EVALUATOR = flags.DEFINE_bool(
+    'evaluator', False, 'With --processes: one more that evaluates every save.')
 _INSIDE = flags.DEFINE_bool(
     'inside', False, 'Not to be given: says that the network is there.')
 
@@ -48,6 +55,9 @@ def main() -> int:
     if _PROCESSES.value < 3:
       program.fail(f'--processes is {_PROCESSES.value}. Expected 3 or more: a '
                    'replay server, a learner and collectors.')
+  elif _REANALYZERS.value or _EVALUATOR.value:
+    program.fail('--reanalyzers and --evaluator are processes beside others. '
+                 'Expected --processes=3 or more with them.')
   from xtra_tf.runs import private_network
   obstacle = private_network.obstacle()
   if FLAGS.offline_address:
@@ -81,15 +91,27 @@ def main() -> int:
 def _run_roles(root_dir: str) -> int:
   """Starts the roles of a stage, here in the network that they share."""
   from xtra_tf.experiments import role_processes
-  own = {'processes', 'inside', 'stages', 'lock_step'}
+  own = {'processes', 'inside', 'stages', 'lock_step', 'reanalyzers',
+         'evaluator'}
   shared = [text for text in sys.argv[1:]
             if text.lstrip('-').removeprefix('no').partition('=')[0] not in own]
   roles = role_processes.RoleProcesses(
       role_processes.commands_of(
           lambda name: [sys.executable, '-m', f'launchers.{name}', *shared],
-          _PROCESSES.value - 2, FLAGS.lock_step),
+          _PROCESSES.value - 2, FLAGS.lock_step, _REANALYZERS.value,
+          _evaluator(root_dir) if _EVALUATOR.value else ()),
       os.path.join(root_dir, 'logs'), _say)
   return roles.run()
+
+
+def _evaluator(root_dir: str) -> List[str]:
+  """Its command; it takes fewer flags than the other roles."""
+  lists = {'gin_file': FLAGS.gin_file, 'gin_bindings': FLAGS.gin_bindings}
+  return [sys.executable, '-m', 'launchers.evaluate', '--follow',
+          f'--root_dir={root_dir}', f'--stage={FLAGS.stage}',
+          *(f'--{name}={value}' for name, values in lists.items()
+            for value in values),
+          *(['--trust_gin'] if FLAGS.trust_gin else [])]
 
 
 def _say(line: str) -> None:

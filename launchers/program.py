@@ -55,15 +55,30 @@ def fail(message: str, code: int = 2) -> NoReturn:
   sys.exit(code)
 
 
-def run(main: Callable[[], int]) -> NoReturn:
+def run(main: Callable[[], int], at_once: bool = False) -> NoReturn:
   """Parses the flags, runs `main`, and turns errors into one clear message.
 
   Args:
     main: returns the exit code. It imports TensorFlow, not its module, so that
       `--help` answers at once.
+    at_once: the program ends when `main` has, for one that samples from a
+      server elsewhere: its data sets wait a minute at the end of a process for
+      a server that is gone. It must have closed what it has written.
   """
-  app.run(lambda _: _guarded(main), flags_parser=_parse_flags)
+  app.run(lambda _: _ended(main) if at_once else _guarded(main),
+          flags_parser=_parse_flags)
   raise AssertionError('app.run does not return')
+
+
+def _ended(main: Callable[[], int]) -> NoReturn:
+  """Ends the process without destroying what is left in it."""
+  try:
+    _guarded(main)
+  except SystemExit as ended:
+    code = ended.code
+  for stream in (sys.stdout, sys.stderr):
+    stream.flush()
+  os._exit(code if isinstance(code, int) else 1)
 
 
 def _hush_gym() -> None:

@@ -2,8 +2,10 @@
 
 from absl import flags
 
-flags.DEFINE_string(
-    'stage', None, 'Of the run: finetune, scratch or data/TASK.')
+from launchers import stage_flag
+
+flags.adopt_module_key_flags(stage_flag)
+
 flags.DEFINE_string(
     'replay_address', None, "HOST:PORT of the run's own "
     'launchers.replay_server (that with --root_dir and --stage).')

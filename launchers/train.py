@@ -33,6 +33,11 @@ _STRATEGY = flags.DEFINE_enum(
     'strategy', 'one', ['one', 'mirrored'], 'Devices of the gradient step: '
     'one, or all GPUs of this machine, which share each batch equally.')
 
+_REANALYZE = flags.DEFINE_enum(
+    'reanalyze', 'here', ['here', 'remote'], 'Who makes fresh targets: the '
+    'gradient step itself, or launchers.reanalyze, without which it then '
+    'waits. A run may change between them.')
+
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 
@@ -50,12 +55,13 @@ def main() -> int:
       root_dir, stage, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
       FLAGS.gin_bindings, FLAGS.seed, strategies.make(_STRATEGY.value))
   stage_roles.learn(
-      found, remote_run.RemoteRun(address, FLAGS.max_unreachable,
-                                  stage_roles.say, FLAGS.lock_step),
+      found, remote_run.RemoteRun(
+          address, FLAGS.max_unreachable, stage_roles.say, FLAGS.lock_step,
+          _REANALYZE.value == 'remote'),
       FLAGS.seed, _ACCEPT.value)
   sys.stdout.write(f'{found.plan.directory.path}\n')
   return 0
 
 
 if __name__ == '__main__':
-  program.run(main)
+  program.run(main, at_once=True)

@@ -67,6 +67,8 @@ class Unroll(NamedTuple):
   importance_weight: tf.Tensor  # <float32>[B] 1 / (N P(i)), before the exponent
   offline_factor: tf.Tensor  # <float32>[B] factor of the row's loss (its eta)
   measuring: tf.Tensor  # <bool>[B] task gradients are to be measured
+  # Targets of the first task's rows, if a reanalyzer has made them
+  targets: Any = ()
 
 
 class SampleInfo(NamedTuple):
@@ -75,6 +77,11 @@ class SampleInfo(NamedTuple):
   task: tf.Tensor  # <int32>[B]
   position: tf.Tensor  # <int64>[B, 2] episode and step of the anchor
   probability: tf.Tensor  # <float64>[B]
+  # <int64>[B] environment steps of the row's task when the anchor was taken
+  taken_at: Any = ()
+  # <int64>[R] updates behind the weights by which a reanalyzer has made the
+  # targets of the first task's R rows
+  targets_step: Any = ()
 
 
 class Targets(NamedTuple):

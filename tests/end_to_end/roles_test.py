@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import time
 import unittest
 
 import portpicker
@@ -20,7 +22,7 @@ def job(tmp_path_factory):
   """The stage, which has come to its end over all kills."""
   made = RoleJob(str(tmp_path_factory.mktemp('roles')),
                  portpicker.pick_unused_port())
-  made.moments = []
+  made.moments, made.endings = [], {}
   try:
     # The server last: all others wait for it.
     for role in ('learner', 'collector-1', 'collector-0', 'server'):
@@ -30,11 +32,28 @@ def job(tmp_path_factory):
       made.kill(victim)
       made.moments.append(tiny_run.look(made.root, f'{victim} killed'))
       made.start(victim)
+    made.wait_for_updates((len(VICTIMS) + 1) * SAVES, 400.)
+    _ask_to_end_without_server(made)
     made.wait(['learner', 'collector-0', 'collector-1'], 400.)
     made.moments.append(tiny_run.look(made.root, 'the end'))
   finally:
     made.stop()
   return made
+
+
+def _ask_to_end_without_server(made):
+  """Learner and a collector wait for a dead server when SIGTERM comes."""
+  roles = ('learner', 'collector-0')
+  heard = {role: len(made.output(role)) for role in roles}
+  made.kill('server')
+  for role in roles:
+    made.wait_for_word(role, heard[role], 100.)
+    begun = time.monotonic()
+    code = made.kill(role, signal.SIGTERM)
+    made.endings[role] = code, time.monotonic() - begun
+  made.moments.append(tiny_run.look(made.root, 'asked to end'))
+  for role in ('server', *roles):
+    made.start(role)
 
 
 @pytest.mark.timeout(1200)
@@ -66,6 +85,13 @@ class RolesTest(unittest.TestCase):
       done = json.load(file)
     self.assertEqual((done['updates'], done['env_steps']),
                      (UPDATES, ENV_STEPS))
+
+  def test_who_waits_for_a_dead_server_hears_a_signal(self):
+    for role, (code, seconds) in self.job.endings.items():
+      self.assertEqual(code, 0, self.job.output(role)[-3000:])
+      self.assertLess(seconds, 20., role)
+    self.assertRegex(self.job.output('learner'),
+                     r'Stopped by SIGTERM. Saved: \d+ updates of From scratch')
 
   def test_who_waits_says_for_whom(self):
     self.assertRegex(

@@ -119,7 +119,8 @@ class WholeRunTest(absltest.TestCase):
     self.assertCountEqual(os.listdir(os.path.join(report, 'figures')), [
         'agreement.png', 'animation.gif', 'learning_curves.png', 'losses.png',
         'offline_data.png', 'optimization.png', 'scores.png',
-        'source_scores.png', 'stage_times.png', 'task_weights.png'])
+        'source_scores.png', 'stage_times.png', 'staleness.png',
+        'task_weights.png'])
     self.assertIn('scores.csv', os.listdir(os.path.join(report, 'tables')))
     self.assertLess(
         os.path.getsize(os.path.join(report, 'figures', 'animation.gif')),

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import threading
 
 from absl.testing import absltest, parameterized
 
@@ -51,6 +52,18 @@ class ResultsTest(parameterized.TestCase):
     # What it took to evaluate is not what came out.
     self.assertFalse(results.append(self.path, _record(seconds=3.)))
     self.assertLen(results.read(self.path), 1)
+
+  def test_who_follows_a_run_adds_beside_it(self):
+    def add(first):
+      for step in range(first, 60, 4):
+        results.append(self.path, _record(step=step))
+    writers = [threading.Thread(target=add, args=[i]) for i in range(4)]
+    for writer in writers:
+      writer.start()
+    for writer in writers:
+      writer.join()
+    self.assertEqual(sorted(r.step for r in results.read(self.path)),
+                     list(range(60)))
 
   def test_differing_repeat_is_refused(self):
     results.append(self.path, _record())

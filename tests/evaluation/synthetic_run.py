@@ -93,6 +93,9 @@ def _write_stage(directory: RunDirectory, kind: str, task: Optional[str],
       if online and random.random() < 0.7:
         writer.write(step, env_steps, _games(random, task, progress, level))
       row = _losses(random, progress, 1.2 if kind == 'scratch' else 1.)
+      if online:
+        row['replay/age_mean'] = 0.4 * env_steps + 20. * random.random()
+        row['replay/policy_age_mean'] = 0.5 * step + 10. * random.random()
       if kind in ('student', 'finetune'):
         row.update(_agreement(random, sources, progress, kind == 'student'))
       if kind == 'finetune':

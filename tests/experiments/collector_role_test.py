@@ -22,6 +22,18 @@ class PlaceTest(parameterized.TestCase):
     shares = [place.share(n) for n in range(200)]
     self.assertEqual(shares, sorted(shares))
 
+  def test_rows_are_counted_among_those_of_all_collectors(self):
+    place = CollectorPlace('a:1', 1, 3, '')
+    # Nothing is known of the others: they are as fast as this one.
+    self.assertEqual(place.steps_of_all(10, {}), 30)
+    told = {'0': 50, '1': 20, '2': 30}
+    self.assertEqual(place.steps_of_all(20, told), 100)
+    self.assertEqual(place.steps_of_all(25, told), 115)
+    # A learner that went on from a log that lacked the newest steps.
+    self.assertEqual(place.steps_of_all(15, told), 95)
+    alone = CollectorPlace('a:1', 0, 1, '')
+    self.assertEqual(alone.steps_of_all(7, {'0': 5}), 7)
+
 
 class FedGamesTest(absltest.TestCase):
 

@@ -39,6 +39,20 @@ class RoleProcessesTest(absltest.TestCase):
         os.kill(int(file.read()), 0)
     self.assertEqual(self.said, ['The learner has finished.'])
 
+  def test_the_evaluator_is_waited_for(self):
+    marker = os.path.join(self.logs, 'evaluated')
+    code = self.run_roles(
+        server=_WAIT, learner='pass',
+        evaluator=f'import time; time.sleep(2); open({marker!r}, "w")')
+    self.assertEqual(code, 0)
+    self.assertTrue(os.path.exists(marker))
+
+  def test_an_evaluator_that_has_nothing_left_ends_nobody(self):
+    code = self.run_roles(
+        server=_WAIT, learner='import time; time.sleep(2)', evaluator='pass')
+    self.assertEqual(code, 0)
+    self.assertEqual(self.said, ['The learner has finished.'])
+
   def test_a_role_that_dies_is_started_again(self):
     counter = os.path.join(self.logs, 'count')
     code = self.run_roles(
@@ -77,6 +91,18 @@ class RoleProcessesTest(absltest.TestCase):
     self.assertEqual(found['collector-1'], [
         'collect', '--root_dir=x', f'--replay_address=localhost:{port}',
         '--nolock_step', '--collector=1', '--collectors=2'])
+    self.assertNotIn('--reanalyze=remote', found['learner'])
+
+  def test_commands_of_optional_roles(self):
+    found = commands_of(lambda name: [name], 1, True, 2, ['follow', '--it'])
+    self.assertEqual(list(found), [
+        'server', 'learner', 'collector-0', 'reanalyzer-0', 'reanalyzer-1',
+        'evaluator'])
+    self.assertIn('--reanalyze=remote', found['learner'])
+    address = found['learner'][1]
+    self.assertEqual(found['reanalyzer-1'],
+                     ['reanalyze', address, '--reanalyzer=1'])
+    self.assertEqual(found['evaluator'], ['follow', '--it'])
 
 
 if __name__ == '__main__':

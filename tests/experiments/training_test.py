@@ -21,7 +21,7 @@ from xtra_tf.replay import (
   tables,
   update_priorities,
 )
-from xtra_tf.runs import RunDirectory
+from xtra_tf.runs import RunDirectory, read_metrics
 from xtra_tf.types import POSITION
 from xtra_tf.workers import StepLearner, TrainingSchedule
 
@@ -141,6 +141,7 @@ class ScratchStageTest(tf.test.TestCase):
       with training.contextlib.ExitStack() as stack:
         cls.result = watch.run_session(parts, plan, stack)
     cls.log = EpisodeLog(directory.episodes)
+    cls.metrics = read_metrics(directory.metrics_file('learner'))
 
   def test_acting_and_learning_take_turns(self):
     # EfficientZero core/selfplay_worker.py:164-165.
@@ -176,6 +177,28 @@ class ScratchStageTest(tf.test.TestCase):
                      self.watch.env_steps[step]))
       oldest = max(oldest, age.max())
     self.assertGreater(oldest, START)
+
+  def test_how_old_rows_are_is_logged(self):
+    env_steps, column = self.watch.env_steps, POSITION.index('env_step')
+    ages, policy_ages = [], []
+    for step in range(UPDATES):
+      taken_at = self.watch.batches[step][0][:, 0, column]
+      ages.append(env_steps[step] - taken_at)
+      policy_ages.append([step - max(
+          newest for newest in range(0, step + 1, ACTING_PERIOD)
+          if not newest or env_steps[newest - 1] <= taken)
+                          for taken in taken_at])
+    rows = [row for row in self.metrics if 'replay/age_mean' in row]
+    self.assertNotEmpty(rows)
+    first = 0
+    for row in rows:
+      for name, found in (('age', ages), ('policy_age', policy_ages)):
+        of_row = np.concatenate(found[first:row['step']])
+        self.assertAllClose(row[f'replay/{name}_mean'], of_row.mean())
+        self.assertEqual(row[f'replay/{name}_max'], of_row.max())
+      first = row['step']
+    self.assertEqual(first, UPDATES)
+    self.assertGreater(max(map(max, policy_ages)), ACTING_PERIOD)
 
   def test_all_models_begin_alike(self):
     self.assertAllEqual(self.watch.acting[0], self.watch.online[0])

@@ -2,18 +2,20 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from typing import Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 from tests.end_to_end import tiny_run
+from xtra_tf.evaluation import results
 
 _STAGE = 'scratch/xtra_tf.experiments.StageSettings'
 UPDATES, ENV_STEPS, SAVES = 60, 320, 5
 COLLECTORS = 2
-_BINDINGS = (
+BINDINGS = (
     'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 8',
     f'{_STAGE}.env_steps = {ENV_STEPS}',
     'xtra_tf.experiments.ReplaySettings.unroll_steps = 2',
@@ -30,7 +32,7 @@ class RoleJob:
   ROLES = ('server', 'learner', 'collector-0', 'collector-1')
 
   def __init__(self, folder: str, port: int, stage: str = 'scratch',
-               bindings: Sequence[str] = _BINDINGS):
+               bindings: Sequence[str] = BINDINGS):
     """Initializes; nothing is started yet.
 
     Args:
@@ -82,13 +84,47 @@ class RoleJob:
     Raises:
       AssertionError: it does not come, or a role has ended.
     """
+    self._wait_for(lambda: self.saved() >= updates, seconds,
+                   f'{updates} updates')
+
+  def wait_for_word(self, role: str, since: int, seconds: float) -> None:
+    """Waits until a role says that it waits.
+
+    Args:
+      role: that has lost another one.
+      since: length of its output before.
+      seconds: at most.
+
+    Raises:
+      AssertionError: it says nothing.
+    """
     end = time.monotonic() + seconds
-    while self.saved() < updates:
+    while not re.search('Waiting for|did not answer',
+                        self.output(role)[since:]):
+      if time.monotonic() > end:
+        raise AssertionError(f'{role} says nothing: {self.output(role)}')
+      time.sleep(.05)
+
+  def wait_for_results(self, count: int, seconds: float) -> None:
+    """Waits until an evaluator has added so many lines to the results.
+
+    Raises:
+      AssertionError: they do not come, or a role has ended.
+    """
+    path = os.path.join(self.root, 'eval', 'results.jsonl')
+    self._wait_for(lambda: len(results.read(path)) >= count, seconds,
+                   f'{count} evaluations')
+
+  def _wait_for(self, has_come: Callable[[], bool], seconds: float,
+                what: str) -> None:
+    end = time.monotonic() + seconds
+    while not has_come():
       ended = [role for role in self._processes
                if self.exit_code(role) is not None]
       if ended or time.monotonic() > end:
         raise AssertionError(
-            f'{self.saved()} of {updates} updates are saved, {ended} ended:\n'
+            f'Expected {what}; {self.saved()} updates are saved, {ended} '
+            'ended:\n'
             + '\n'.join(f'== {role}\n{self.output(role)[-1500:]}'
                         for role in self._processes))
       time.sleep(.05)
@@ -123,13 +159,18 @@ class RoleJob:
   def _command(self, role: str) -> List[str]:
     name, _, number = role.partition('-')
     launcher = {'server': 'replay_server', 'learner': 'train',
-                'collector': 'collect'}[name]
+                'collector': 'collect', 'reanalyzer': 'reanalyze',
+                'evaluator': 'evaluate'}[name]
     command = [sys.executable, '-m', f'launchers.{launcher}',
                f'--root_dir={self.root}',
                f'--gin_file={tiny_run.GIN_FILE}', *self._flags]
     if name == 'server':
       return [*command, f'--port={self._port}']
+    if name == 'evaluator':
+      return [*command, '--follow', '--episodes=2']
     command.append(f'--replay_address={self.address}')
     if name == 'collector':
       command += [f'--collector={number}', f'--collectors={COLLECTORS}']
+    if name == 'reanalyzer':
+      command.append(f'--reanalyzer={number}')
     return command

@@ -31,7 +31,8 @@ def _weights(step=3, **changes):
   random = np.random.default_rng(step)
   return Weights(
       [random.normal(size=(2, 3)).astype(np.float32), np.arange(4)], step=step,
-      allowed_env_steps=10, maximum_priority=2.5, temperature=.5)._replace(
+      allowed_env_steps=10, maximum_priority=2.5, temperature=.5,
+      played={'0': 6, '1': 4})._replace(
           **changes)
 
 

@@ -79,6 +79,9 @@ def _figures(run: RunFiles, comparison: Comparison,
       ('losses', training_figures.losses(run), 'No losses were recorded.'),
       ('optimization', training_figures.optimization(run),
        'Neither gradient norms nor learning rates were recorded.'),
+      ('staleness', training_figures.staleness(run),
+       'The age of the rows that were learned from was not recorded: no stage '
+       'that plays has begun.'),
       ('search', training_figures.search(run),
        'Statistics of the searches while training were not recorded in this '
        'run.'),

@@ -6,12 +6,14 @@ checkpoint has one evaluation. Beside the file, `recordings/` holds one episode
 of each evaluation as actions and raw rewards, from which it can be replayed.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import math
 import os
-from typing import Any, List, Mapping, Optional, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Tuple
 
 from xtra_tf.errors import DataFileError
 from xtra_tf.runs import (
@@ -168,6 +170,46 @@ def append(path: str, record: ResultRecord,
     DataFileError: the file holds the same evaluation with other scores.
     StorageError: the file cannot be written.
   """
+  folder = make_folder(os.path.dirname(os.path.abspath(path)))
+  with _locked(path) as file:
+    if _is_there(path, record):
+      return False
+    if recording is not None:
+      record = dataclasses.replace(
+          record, recording=_write_recording(folder, record, recording))
+    line = json.dumps(dataclasses.asdict(record), allow_nan=False).encode()
+    try:
+      _drop_torn_tail(file)
+      file.write(line + b'\n')
+      file.flush()
+      os.fsync(file.fileno())
+    except OSError as error:
+      raise storage_error(path, error, len(line)) from error
+  return True
+
+
+@contextlib.contextmanager
+def _locked(path: str) -> Iterator[Any]:
+  """The file, open to be added to; nobody else adds to it meanwhile.
+
+  Who follows a run adds to its results beside the run itself, and would take
+  its half-written line for a torn one.
+  """
+  with contextlib.ExitStack() as stack:
+    try:
+      file = stack.enter_context(open(path, 'ab+'))
+      fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
+    except OSError as error:
+      raise storage_error(path, error) from error
+    yield file
+
+
+def _is_there(path: str, record: ResultRecord) -> bool:
+  """Whether a file has the very same evaluation.
+
+  Raises:
+    DataFileError: it has the same evaluation with other scores.
+  """
   for number, other in enumerate(read(path)):
     if other.key != record.key:
       continue
@@ -178,21 +220,8 @@ def append(path: str, record: ResultRecord,
           f'{list(other.returns)}, got {list(record.returns)}.', record=number,
           hint='A checkpoint is evaluated once per seed list; expected equal '
           'scores. Those of other settings belong into another file.')
-    return False
-  folder = make_folder(os.path.dirname(os.path.abspath(path)))
-  if recording is not None:
-    record = dataclasses.replace(
-        record, recording=_write_recording(folder, record, recording))
-  line = json.dumps(dataclasses.asdict(record), allow_nan=False).encode()
-  try:
-    with open(path, 'ab+') as file:
-      _drop_torn_tail(file)
-      file.write(line + b'\n')
-      file.flush()
-      os.fsync(file.fileno())
-  except OSError as error:
-    raise storage_error(path, error, len(line)) from error
-  return True
+    return True
+  return False
 
 
 def truncate_after(path: str, step: int) -> None:

@@ -193,11 +193,14 @@ class RunFiles:
   def seconds(self) -> float:
     """Wall clock of all stages and of the evaluations after them.
 
-    What was taken over from other runs is not counted.
+    What was taken over from other runs is not counted, nor what was evaluated
+    beside the training.
     """
     own = [r for r in self.source_results if r.run == self.record.get('id')]
+    kinds = dict.fromkeys(r.stage.split('/')[0] for r in self.results)
+    final = [r for r in map(self.final_result, kinds) if r is not None]
     return (sum(stage.seconds for stage in self.stages.values())
-            + sum(record.seconds for record in (*self.results, *own)))
+            + sum(record.seconds for record in (*final, *own)))
 
   def recording(self, record: ResultRecord) -> Optional[Recording]:
     """The recorded game of an evaluation; None (and a problem) without."""

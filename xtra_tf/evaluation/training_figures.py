@@ -20,6 +20,11 @@ _SEARCH = {'search/root_value': 'root value',
            'search/max_depth': 'depth of the deepest leaf',
            'search/mean_depth': 'mean depth of the leaves',
            'search/prior_to_visit_kl': 'KL(visits || prior) (nats)'}
+_STALENESS = {
+    'replay/age_mean': 'age of rows (environment steps)',
+    'replay/policy_age_mean': 'age of who played them (updates)',
+    'search/weights_behind': 'weights of collectors behind (updates)',
+    'targets/weights_behind_mean': 'weights of reanalyzers behind (updates)'}
 _STEPS = 'gradient steps'
 
 
@@ -172,9 +177,19 @@ def optimization(run: RunFiles) -> Optional[Figure]:
 
 def search(run: RunFiles) -> Optional[Figure]:
   """What the searches were like while training; None if not recorded."""
-  tags = {tag: name for tag, name in _SEARCH.items()
-          if any(len(stage.series(tag)[0]) for stage in run.stages.values())}
-  return _grid(run, tags, _STEPS) if tags else None
+  return _recorded(run, _SEARCH)
+
+
+def staleness(run: RunFiles) -> Optional[Figure]:
+  """How old rows and weights were that were used; None if not recorded."""
+  return _recorded(run, _STALENESS)
+
+
+def _recorded(run: RunFiles, tags: Mapping[str, str]) -> Optional[Figure]:
+  """As `_grid`, of those tags alone that some stage has."""
+  found = {tag: textwrap.fill(name, 28) for tag, name in tags.items()
+           if any(len(stage.series(tag)[0]) for stage in run.stages.values())}
+  return _grid(run, found, _STEPS) if found else None
 
 
 @style.styled

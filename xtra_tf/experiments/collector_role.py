@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 import zlib
 
 import reverb
@@ -56,6 +56,18 @@ class CollectorPlace:
     """Environment steps of this collector, out of those of all."""
     return (env_steps * (self.number + 1) // self.collectors
             - env_steps * self.number // self.collectors)
+
+  def steps_of_all(self, own: int, told: Mapping[str, int]) -> int:
+    """Environment steps of all collectors, which say how old a row is.
+
+    Args:
+      own: of this collector.
+      told: {collector: steps} as the learner knew it last. Since then the
+        others are taken to have played as much as this one.
+    """
+    mine = told.get(str(self.number), 0)
+    return (own + sum(told.values()) - mine
+            + max(0, own - mine) * (self.collectors - 1))
 
 
 class FedGames:
@@ -132,9 +144,11 @@ class CollectorRole:
                         if stage.random_warm_up else None),
         warm_up_steps=place.share(stage.start_env_steps),
         warm_up_has_targets=stage.warm_up_target == 'uniform',
-        open_games=open_games, on_cut=self._on_cut, outlives_tables=True)
+        open_games=open_games, on_cut=self._on_cut, outlives_tables=True,
+        steps_of_task=self._steps_of_task)
     self._stack.callback(self._collector.close)
     self._weights: Optional[Weights] = None
+    self._counted = 0  # environment steps of all, as far as rows say it
     self._channel = WeightsChannel(place.address)
     self._reports = ReportsChannel(place.address)
     self._reported = 0.
@@ -261,7 +275,8 @@ class CollectorRole:
                           self._parts.stages[self._plan.stage].replay,
                           self._parts.planner),
         self._priority, timeout_seconds=_FLUSH_TIMEOUT_SECONDS,
-        block_length=self._parts.stages[self._plan.stage].replay.block_length)
+        block_length=self._parts.stages[self._plan.stage].replay.block_length,
+        gives_up=lambda: stop_request.is_made)
             for _ in self._writers]
 
   def _feed(self, record: RunRecord,
@@ -291,6 +306,12 @@ class CollectorRole:
     """{writer: newest game that has ended}; -1 where none has."""
     return {str(number): newest_ended(log) for number, log in
             zip(self._writers, self._collector.logs)}
+
+  def _steps_of_task(self, own: int) -> int:
+    """As of the recorder; never less than before, whatever others have told."""
+    told = self._weights.played if self._weights else {}
+    self._counted = max(self._counted, self._place.steps_of_all(own, told))
+    return self._counted
 
   def _priority(self, episode: int, step: int) -> float:
     del episode, step

@@ -109,7 +109,9 @@ class RemotePlay:
     self._step = step
     self._weights = Weights(
         [variable.numpy() for variable in model.variables], step,
-        allowed_env_steps, maximum_priority, temperature, finished)
+        allowed_env_steps, maximum_priority, temperature, finished,
+        {str(collector): steps
+         for collector, steps in self._env_steps.items()})
     patience = Patience(f'the replay server {self._address}',
                         self._timeout_seconds, self._say)
     while True:

@@ -23,11 +23,14 @@ class RemoteRun:
     timeout_seconds: how long it, or all collectors, may be gone.
     say: told what is waited for.
     lock_step: updates wait for the environment steps that go with them.
+    reanalyzed: the played task's rows come from reanalyzers, with their
+      targets; else the learner searches itself.
   """
   address: str
   timeout_seconds: float
   say: Callable[[str], None]
   lock_step: bool = True
+  reanalyzed: bool = False
 
   def tables(self, parts: RunParts, plan: TrainingPlan) -> ReplayTables:
     """The stage's tables."""
@@ -35,7 +38,8 @@ class RemoteRun:
     return RemoteTables(
         roles.table_specs(plan.tasks, settings, plan.online),
         roles.window_spec(plan.tasks[0], settings.replay, parts.planner),
-        self.address, self.timeout_seconds, self.say)
+        self.address, self.timeout_seconds, self.say,
+        plan.rows[0] if self.reanalyzed else None)
 
   def play(self, plan: TrainingPlan, num_envs: int) -> RemotePlay:
     """The collectors, and what they have played in earlier sessions.

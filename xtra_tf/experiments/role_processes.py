@@ -15,14 +15,15 @@ from xtra_tf.runs import make_folder, private_network, record_incident
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 120.  # a search that is being compiled is waited for
 _RESTARTS, _RESTART_SECONDS = 5, 600.
-LEARNER = 'learner'
+LEARNER, EVALUATOR = 'learner', 'evaluator'
 
 
 class RoleProcesses:
   """Runs roles until the learner has finished.
 
   A role that dies is started again, at most five times in ten minutes; then all
-  are ended. Each says what it says to `<logs>/<role>.console.log`.
+  are ended. An evaluator is waited for, which has the last save to play. Each
+  says what it says to `<logs>/<role>.console.log`.
   """
 
   def __init__(self, commands: Mapping[str, Sequence[str]], logs: str,
@@ -74,7 +75,9 @@ class RoleProcesses:
     if code == 0:
       if role == LEARNER:
         self._say('The learner has finished.')
-      return role == LEARNER
+        return EVALUATOR not in self._running
+      # The evaluator ends by itself when the learner has.
+      return role == EVALUATOR and LEARNER not in self._running
     deaths, now = self._deaths[role], time.monotonic()
     message = last_message(self.log_of(role))
     deaths.append(now)
@@ -106,20 +109,28 @@ class RoleProcesses:
 
 
 def commands_of(launch: Callable[[str], List[str]], collectors: int,
-                lock_step: bool) -> Dict[str, List[str]]:
+                lock_step: bool, reanalyzers: int = 0,
+                evaluator: Sequence[str] = ()) -> Dict[str, List[str]]:
   """The command of each role of a stage.
 
   Args:
     launch: command of a launcher by its name, with the flags of all roles.
     collectors: how many.
     lock_step: see `launchers.role_flags`.
+    reanalyzers: how many; 0: the learner makes its targets itself.
+    evaluator: command of a role that evaluates the saves; none if empty.
   """
   port = portpicker.pick_unused_port()
   address = f'--replay_address=localhost:{port}'
   pace = f'--{"" if lock_step else "no"}lock_step'
   return {
       'server': [*launch('replay_server'), f'--port={port}'],
-      LEARNER: [*launch('train'), address, pace],
+      LEARNER: [*launch('train'), address, pace,
+                *(['--reanalyze=remote'] if reanalyzers else [])],
       **{f'collector-{number}': [
           *launch('collect'), address, pace, f'--collector={number}',
-          f'--collectors={collectors}'] for number in range(collectors)}}
+          f'--collectors={collectors}'] for number in range(collectors)},
+      **{f'reanalyzer-{number}': [
+          *launch('reanalyze'), address, f'--reanalyzer={number}']
+         for number in range(reanalyzers)},
+      **({EVALUATOR: list(evaluator)} if evaluator else {})}

@@ -325,8 +325,16 @@ def random_policy(task: TaskSpec, seed: int) -> RandomPolicy:
 
 
 def reanalyzed_targets(parts: RunParts, name: str, model: WorldModel,
-                       task: TaskSpec) -> TargetsFn:
-  """Targets by the target network: searched policies, bootstrapped values."""
+                       task: TaskSpec, seed: Optional[int] = None) -> TargetsFn:
+  """Targets by the target network: searched policies, bootstrapped values.
+
+  Args:
+    parts: of the run.
+    name: of the stage.
+    model: the target network.
+    task: whose windows they are.
+    seed: of the searches; the run's if None.
+  """
   settings = parts.stages[name]
   return ReanalyzedTargets(
       model, parts.planner, stack=task.stack,
@@ -338,7 +346,7 @@ def reanalyzed_targets(parts: RunParts, name: str, model: WorldModel,
       ratios=ReanalyzeRatios(
           policy=settings.stage.policy_reanalyze_ratio,
           value=settings.stage.value_reanalyze_ratio),
-      seed=parts.seed, settings=settings.targets)
+      seed=parts.seed if seed is None else seed, settings=settings.targets)
 
 
 def stored_targets(parts: RunParts, name: str, task: TaskSpec) -> TargetsFn:

@@ -12,6 +12,7 @@ from xtra_tf.experiments.roles import RunParts
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.replay import PriorityLedger, ReplayServer, ReverbTables
 from xtra_tf.replay.play_reports import reports_table
+from xtra_tf.replay.reanalyzed_queue import reanalyzed_table
 from xtra_tf.replay.run_record import RunRecord, publish_run, run_table
 from xtra_tf.replay.weights_table import weights_table
 from xtra_tf.runs import Manifest, newest_manifest
@@ -59,7 +60,8 @@ class RunServer:
     window = roles.window_spec(plan.tasks[0], replay, parts.planner)
     self._server = ReplayServer(
         specs, window, port,
-        others=[run_table(), weights_table(), reports_table()])
+        others=[run_table(), weights_table(), reports_table(),
+                reanalyzed_table(window, plan.rows[0])])
     self._tables = ReverbTables(specs, window, replay.block_length,
                                 self._server)
     self.record = RunRecord(plan.directory.name, settings, uuid.uuid4().hex,

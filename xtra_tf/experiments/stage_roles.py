@@ -9,6 +9,10 @@ import tensorflow as tf
 from xtra_tf.errors import UsageError, near_names
 from xtra_tf.experiments import configuration, local_run, roles, stages
 from xtra_tf.experiments.collector_role import CollectorPlace, CollectorRole
+from xtra_tf.experiments.reanalyzer_role import (
+  ReanalyzerPlace,
+  ReanalyzerRole,
+)
 from xtra_tf.experiments.remote_hosts import is_this_host
 from xtra_tf.experiments.remote_run import RemoteRun
 from xtra_tf.experiments.run_server import RunServer
@@ -107,6 +111,13 @@ def collect(stage: StageOfRun, place: CollectorPlace) -> int:
                f'collector-{place.number}'):
     _find(stage, place.address, place.timeout_seconds)
     return CollectorRole(stage.parts, stage.plan, place, say).run()
+
+
+def reanalyze(stage: StageOfRun, place: ReanalyzerPlace) -> int:
+  """Makes targets until the learner has finished; batches in all."""
+  role = ReanalyzerRole(stage.parts, stage.plan, place, say)
+  _find(stage, place.address, place.timeout_seconds)
+  return role.run()
 
 
 def learn(stage: StageOfRun, remote: RemoteRun, seed: int,

@@ -44,6 +44,7 @@ from xtra_tf.variables import (
 )
 from xtra_tf.workers import (
   Play,
+  SampleStaleness,
   StepLearner,
   Trainer,
   TrainerHooks,
@@ -116,6 +117,7 @@ class _Session:
     self._settings = parts.stages[plan.stage]
     self._priorities = PriorityLedger([task.name for task in plan.tasks])
     self._policy: Optional[PlanningPolicy] = None  # that plays the first task
+    self._staleness: Optional[SampleStaleness] = None
     self._copies: List[Tuple[tf.Variable, tf.Variable]] = []
     with strategy.scope():
       self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
@@ -138,6 +140,8 @@ class _Session:
                  else None)
     if collector is not None:
       self._env_steps.scatter_nd_update([[0]], [collector.env_steps])
+      self._staleness = SampleStaleness(
+          manifest.state.get('published', ()) if manifest else ())
     learner = self._build_learner(tables, checkpoints)
     metrics = MetricsWriter(
         plan.directory.metrics_file('learner'), plan.directory.train)
@@ -158,8 +162,10 @@ class _Session:
             evaluate=training_evaluation.make(
                 self._parts, plan.stage, plan.directory, plan.tasks[0],
                 self._models.online, self._models.need('acting'))
-            if settings.evaluation_interval else None, taught=plan.taught))
-    self._publish(int(self._train_step.numpy()))
+            if settings.evaluation_interval else None, taught=plan.taught,
+            staleness=self._staleness))
+    # Collectors elsewhere know nothing of a server that has come back, too.
+    self._publish(int(self._train_step.numpy()), self._play is not None)
     try:
       trainer.run()
     except tf.errors.OpError:
@@ -260,6 +266,7 @@ class _Session:
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
         after_step=after_step if prioritized else None,
+        from_elsewhere=self._remote is not None or plan.shared is not None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False,
         strategy=self._strategy)
@@ -310,13 +317,16 @@ class _Session:
     self._publish(step)
     self._offline.advance(step)
 
-  def _publish(self, step: int) -> None:
+  def _publish(self, step: int, anyway: bool = False) -> None:
     """Gives the actor new weights and temperature when they are due."""
     stage, period = self._settings.stage, (
         self._settings.stage.acting_update_period)
+    due = anyway or step % period == 0
+    if due and self._staleness is not None:
+      self._staleness.publish(int(self._env_steps[0].numpy()), step)
     temperature = schedules.visit_temperature(
         tf.constant(step), stage.updates, stage.temperature_boundaries)
-    if self._play is not None and step % period == 0:
+    if self._play is not None and due:
       # Until the next weights they may play what the updates up to then need.
       self._play.publish(
           self._models.online, step,
@@ -324,6 +334,6 @@ class _Session:
           self._priorities.maximum, float(temperature))
     if self._models.acting is None or self._policy is None:
       return
-    if step % period == 0:
+    if due:
       copy_variables(self._models.online, self._models.acting)
     self._policy.temperature.assign(temperature)

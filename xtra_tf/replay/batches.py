@@ -3,7 +3,7 @@
 T tables, one per task; a batch is a row of sub-batches, of one table each.
 """
 
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Tuple
 
 import numpy as np
 import tensorflow as tf
@@ -59,6 +59,10 @@ class SampledWindows(NamedTuple):
   probability: tf.Tensor  # <float64>[B]
   table_size: tf.Tensor  # <int64>[B]
   task: tf.Tensor  # <int32>[B]
+  # Of the first task's rows, if they come from a reanalyzer; see Unroll and
+  # SampleInfo.
+  targets: Any = ()
+  targets_step: Any = ()
 
 
 def divide(batch: tf.Tensor, extras: Extras, composition: Composition
@@ -105,7 +109,9 @@ def as_batch(sample: SampledWindows, window: WindowSpec, extras: Extras,
   data, task = sample.data, sample.task
   size = tf.cast(sample.table_size, tf.float64)
   taken_at = data['position'][:, window.anchor, POSITION.index('env_step')]
-  age = tf.gather(extras.env_steps.read_value(), task) - taken_at
+  # A collector elsewhere is ahead of what it has told.
+  age = tf.maximum(
+      tf.gather(extras.env_steps.read_value(), task) - taken_at, 0)
   weighting = weighting or extras.weighting()
   factor = tf.gather(weighting.factor, task)
   if composition.mixed:
@@ -122,11 +128,13 @@ def as_batch(sample: SampledWindows, window: WindowSpec, extras: Extras,
       importance_weight=tf.cast(
           1. / (size * sample.probability), tf.float32),
       offline_factor=factor,
-      measuring=tf.fill(task.shape, weighting.measuring))
+      measuring=tf.fill(task.shape, weighting.measuring),
+      targets=sample.targets)
   return unroll, SampleInfo(
       key=sample.key, task=task,
       position=data['position'][:, window.anchor, :POSITION.index('env_step')],
-      probability=sample.probability)
+      probability=sample.probability, taken_at=taken_at,
+      targets_step=sample.targets_step)
 
 
 def without_own_prefetch(batches: tf.data.Dataset) -> tf.data.Dataset:

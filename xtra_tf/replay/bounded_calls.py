@@ -1,12 +1,11 @@
 """Calls to a server that may die while it is being asked."""
 
-import queue
-import threading
-from typing import Any, Callable, Optional, Tuple, TypeVar
+from typing import Callable, TypeVar
 
 import reverb
 
 from xtra_tf.replay.probing import probe, unreachable
+from xtra_tf.runs import wait_for
 
 T = TypeVar('T')
 
@@ -30,9 +29,6 @@ class BoundedCalls:
     self.address = address
     self.client = reverb.Client(address)
     self._timeout_seconds = timeout_seconds
-    self._asked: Optional['queue.Queue[Any]'] = None
-    self._answers: 'queue.Queue[Tuple[Any, Optional[BaseException]]]' = (
-        queue.Queue())
 
   def __call__(self, doing: str, call: Callable[[], T]) -> T:
     """What `call` returns.
@@ -43,30 +39,12 @@ class BoundedCalls:
 
     Raises:
       UnreachableError: no answer in time, or the connection broke.
+      Stopped: a signal has come meanwhile.
     """
     probe(self.client, _PROBE_SECONDS)
-    if self._asked is None:
-      self._asked, self._answers = queue.Queue(), queue.Queue()
-      threading.Thread(target=_serve, args=(self._asked, self._answers),
-                       daemon=True).start()
-    self._asked.put(call)
     try:
-      value, error = self._answers.get(timeout=self._timeout_seconds)
-    except queue.Empty:
-      self._asked = None  # whatever it answers later is nobody's
+      return wait_for(call, self._timeout_seconds)
+    except TimeoutError:
       raise unreachable(self.address, self._timeout_seconds, doing) from None
-    if error is None:
-      return value
-    if isinstance(error, (reverb.errors.ReverbError, RuntimeError,
-                          StopIteration)):
+    except (reverb.errors.ReverbError, RuntimeError, StopIteration) as error:
       raise unreachable(self.address, self._timeout_seconds, doing) from error
-    raise error
-
-
-def _serve(asked: 'queue.Queue[Any]', answers: 'queue.Queue[Any]') -> None:
-  while True:
-    call = asked.get()
-    try:
-      answers.put((call(), None))
-    except BaseException as error:  # the caller's to see
-      answers.put((None, error))

@@ -25,8 +25,8 @@ def make_dataset(
     address: Union[str, Sequence[str]], tables: Sequence[str],
     composition: Composition, window: WindowSpec, extras: Extras, *,
     first_batch: int = 0, prefetch: int = 1,
-    guard: Optional[Callable[[str, tf.data.Dataset], tf.data.Dataset]] = None
-) -> tf.data.Dataset:
+    guard: Optional[Callable[[str, tf.data.Dataset], tf.data.Dataset]] = None,
+    first: Optional[tf.data.Dataset] = None) -> tf.data.Dataset:
   """Batches of sub-batches, sub-batch i with `quotas[i]` windows of table i.
 
   Tables are sampled with replacement. The variables are read when a batch is
@@ -42,6 +42,8 @@ def make_dataset(
       weighted tables: the gradient step with which a run goes on.
     prefetch: batches drawn ahead.
     guard: given a table's name and its sub-batches, what is used instead.
+    first: the sub-batches of the first table, SampledWindows with targets; if
+      left out they are sampled, too.
 
   Returns:
     A data set of (Unroll, SampleInfo) with B = sum(quotas), all shapes static.
@@ -59,8 +61,11 @@ def make_dataset(
   for index, (table, quota) in enumerate(zip(tables, composition.quotas)):
     if not quota:
       continue
+    if first is not None and not index:
+      own.append(first)
+      continue
     check_table(reverb.Client(addresses[index]), table, window)
-    part = _table_batches(addresses[index], table, index, quota, window)
+    part = table_batches(addresses[index], table, index, quota, window)
     # Of whole sub-batches: a guard costs as much for a row.
     part = guard(table, part) if guard else part
     if index in composition.weighted:
@@ -80,9 +85,17 @@ def make_dataset(
   return batches.prefetch(prefetch) if prefetch else batches
 
 
-def _table_batches(address: str, table: str, index: int, quota: int,
-                   window: WindowSpec) -> tf.data.Dataset:
-  """Sub-batches of one table, as SampledWindows."""
+def table_batches(address: str, table: str, index: int, quota: int,
+                  window: WindowSpec) -> tf.data.Dataset:
+  """Sub-batches of one table, as SampledWindows.
+
+  Args:
+    address: of the replay server.
+    table: name.
+    index: of its task.
+    quota: rows of a sub-batch.
+    window: the items.
+  """
   signature = window.signature()
   samples = reverb.TrajectoryDataset(
       address, table, dtypes={k: s.dtype for k, s in signature.items()},
@@ -148,5 +161,8 @@ def _weighted_batches(own: Sequence[tf.data.Dataset],
 
 
 def _joined(samples: Sequence[SampledWindows]) -> SampledWindows:
-  """Sub-batches one behind the other."""
-  return tf.nest.map_structure(lambda *x: tf.concat(x, 0), *samples)
+  """Sub-batches one behind the other; the first may have targets."""
+  windows = [sample._replace(targets=(), targets_step=())
+             for sample in samples]
+  return tf.nest.map_structure(lambda *x: tf.concat(x, 0), *windows)._replace(
+      targets=samples[0].targets, targets_step=samples[0].targets_step)

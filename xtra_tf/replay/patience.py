@@ -1,5 +1,6 @@
 """How long somebody waits for something, and what he says meanwhile."""
 
+import math
 import time
 from typing import Callable, Optional
 
@@ -24,7 +25,7 @@ class Patience:
 
     Args:
       whom: is waited for, as in a sentence.
-      limit_seconds: without progress.
+      limit_seconds: without progress; infinite: it is never given up.
       say: told every ten seconds.
     """
     self._whom = whom
@@ -57,9 +58,11 @@ class Patience:
           f'{self._limit_seconds:g} s. Start it again, then this command, '
           'which goes on where it was.')
     if now - (self._begun if self._said is None else self._said) >= SAY_SECONDS:
+      limit = ('' if math.isinf(self._limit_seconds) else
+               '; without progress it is given up after '
+               f'{self._limit_seconds:g} s')
       self._say(f'Waiting for {self._whom}, which {state}: '
-                f'{now - self._begun:.0f} s so far; without progress it is '
-                f'given up after {self._limit_seconds:g} s.')
+                f'{now - self._begun:.0f} s so far{limit}.')
       self._said = now
     time.sleep(seconds)
     stop_request.check()

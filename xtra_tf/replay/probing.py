@@ -20,8 +20,8 @@ _RETRY_SECONDS = 0.2
 def unreachable(address: str, seconds: float, doing: str) -> UnreachableError:
   """The error of a server that let somebody wait."""
   return UnreachableError(
-      f'The replay server {address} did not answer for {seconds:g} s: {doing}. '
-      'Expected a server that runs and can be reached from here.')
+      f'The replay server {address} did not answer for {seconds:.3g} s: '
+      f'{doing}. Expected a server that runs and can be reached from here.')
 
 
 def probe(client: reverb.Client, timeout_seconds: int = TIMEOUT_SECONDS

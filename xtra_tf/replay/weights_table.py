@@ -26,6 +26,8 @@ class Weights(NamedTuple):
   maximum_priority: float  # with which new items enter the target's table
   temperature: float  # of the draw of actions by visits
   finished: bool = False  # there is nothing left to be played
+  # {collector: environment steps that the learner knows of}
+  played: Dict[str, int] = {}
 
 
 def weights_table() -> reverb.Table:
@@ -128,7 +130,9 @@ def from_bytes(content: bytes, address: str) -> Weights:
         allowed_env_steps=int(facts['allowed_env_steps']),
         maximum_priority=float(facts['maximum_priority']),
         temperature=float(facts['temperature']),
-        finished=facts['finished'] is True)
+        finished=facts['finished'] is True,
+        played={str(collector): int(steps)
+                for collector, steps in facts['played'].items()})
   except Exception as error:
     raise IncompatibleDataError(
         f'The weights at {address} cannot be read: {type(error).__name__}: '

@@ -1,5 +1,6 @@
 """Writes rows into a Reverb table, as windows that share their frames."""
 
+import time
 from typing import Callable, Dict
 
 import numpy as np
@@ -10,12 +11,18 @@ from xtra_tf.replay.probing import check_table, unreachable
 from xtra_tf.replay.row_check import check_priority
 from xtra_tf.replay.segments import PriorityOfNew, SegmentWriter
 from xtra_tf.replay.window import WindowSpec
+from xtra_tf.runs import wait_for
 
 # Rows per compressed chunk. Fewer cost memory per chunk, more make a sample
 # carry rows that it does not need.
 _CHUNK_LENGTH = 7
 # Items that may be on their way to the server before `append` waits.
 _MAX_PENDING_ITEMS = 20
+_SLICE_SECONDS = 1.0  # of a wait, between two looks whether to go on with it
+
+
+def _never() -> bool:
+  return False
 
 
 class ReplayWriter(SegmentWriter):
@@ -26,7 +33,8 @@ class ReplayWriter(SegmentWriter):
 
   def __init__(self, client: reverb.Client, table: str, window: WindowSpec,
                priority_of_new: PriorityOfNew, timeout_seconds: float = 60,
-               block_length: int = 0):
+               block_length: int = 0,
+               gives_up: Callable[[], bool] = _never):
     """Initializes the writer.
 
     Args:
@@ -36,6 +44,7 @@ class ReplayWriter(SegmentWriter):
       priority_of_new: gives the priority of a new item by its place.
       timeout_seconds: how long the server may take to accept data.
       block_length: real rows of a block; 0: segments are not divided.
+      gives_up: whether not to wait any longer, before the time is over.
 
     Raises:
       UnreachableError: the server does not answer.
@@ -47,7 +56,8 @@ class ReplayWriter(SegmentWriter):
     self._address = client.server_address
     self._priority_of_new = priority_of_new
     self._timeout_seconds = timeout_seconds
-    self._writer = client.trajectory_writer(num_keep_alive_refs=window.length)
+    self._gives_up = gives_up
+    self._writer = self._open(client)
     for column in window.signature():
       self._writer.configure(
           (column,), num_keep_alive_refs=window.length,
@@ -67,17 +77,41 @@ class ReplayWriter(SegmentWriter):
         block_until_num_items=_MAX_PENDING_ITEMS, timeout_ms=timeout))
 
   def _close_segment(self) -> None:
-    self._guarded('ending a segment', lambda timeout: (
-        self._writer.end_episode(timeout_ms=timeout)))
+    # One that is interrupted would forget what it holds.
+    self._guarded('adding the last items of a segment', lambda timeout: (
+        self._writer.flush(timeout_ms=timeout)))
+    self._guarded('ending a segment', lambda _: self._writer.end_episode(
+        timeout_ms=int(1000 * self._timeout_seconds)))
 
   def _finish(self) -> None:
     self._writer.close()
 
-  def _guarded(self, doing: str, call: Callable[[int], None]) -> None:
-    """Calls with a timeout in ms; a server that is gone is the user's error."""
+  def _open(self, client: reverb.Client) -> reverb.TrajectoryWriter:
+    """A call that waits without end for a server that has just died."""
     try:
-      call(int(1000 * self._timeout_seconds))
-    except (reverb.errors.ReverbError, RuntimeError) as error:
+      return wait_for(lambda: client.trajectory_writer(
+          num_keep_alive_refs=self.window.length), self._timeout_seconds)
+    except TimeoutError:
       raise unreachable(
           self._address, self._timeout_seconds,
-          f'{doing} in the table {self.table}') from error
+          f'opening a writer of the table {self.table}') from None
+
+  def _guarded(self, doing: str, call: Callable[[int], None]) -> None:
+    """Calls with a timeout in ms; a server that is gone is the user's error.
+
+    Args:
+      doing: what it does, for the message.
+      call: is made again when its time is over, and so goes on.
+    """
+    begun = time.monotonic()
+    while True:
+      try:
+        return call(int(1000 * min(_SLICE_SECONDS, self._timeout_seconds)))
+      except (reverb.errors.ReverbError, RuntimeError) as error:
+        waited = time.monotonic() - begun
+        if (isinstance(error, reverb.errors.DeadlineExceededError)
+            and waited < self._timeout_seconds and not self._gives_up()):
+          continue
+        raise unreachable(
+            self._address, waited,
+            f'{doing} in the table {self.table}') from error

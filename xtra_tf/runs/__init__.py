@@ -25,6 +25,7 @@ from xtra_tf.runs.settings import SettingChange, compare_settings
 from xtra_tf.runs.stage_directory import StageDirectory
 from xtra_tf.runs.stopping import StopRequest, stop_request
 from xtra_tf.runs.tensorflow_writes import as_storage_error
+from xtra_tf.runs.waited_calls import wait_for
 
 __all__ = [
     'Manifest', 'MetricsWriter', 'PortLock', 'RunDirectory', 'RunLock',
@@ -32,5 +33,5 @@ __all__ = [
     'as_storage_error', 'check_free_space', 'compare_settings', 'differences',
     'format_bytes', 'make_folder', 'newest_manifest', 'read_incidents',
     'read_json', 'read_metrics', 'record_incident', 'run_of_stage',
-    'stop_request', 'storage_error', 'sweep_orphans', 'write_bytes',
-    'write_json', 'write_manifest']
+    'stop_request', 'storage_error', 'sweep_orphans', 'wait_for',
+    'write_bytes', 'write_json', 'write_manifest']

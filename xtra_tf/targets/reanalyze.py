@@ -61,6 +61,8 @@ class ReanalyzedTargets(tf.Module):
   after a warm-up at random, are reanalyzed first. If there are more of them
   than that, the surplus has no policy target in the states without a search,
   and values of the network in place of those that were never stored.
+  Rows that a reanalyzer has dealt with bring their targets; they are as it has
+  made them, by the weights that it had.
   Source: EfficientZero, section 4.3; `core/reanalyze_worker.py`.
   """
 
@@ -129,6 +131,8 @@ class ReanalyzedTargets(tf.Module):
     """
     geometry = self._geometry
     geometry.check(unroll)
+    if unroll.targets:
+      return unroll.targets
     rows = unroll.action.shape[0]
     outputs = self._encode(unroll.observation)
     # Offset-major: the first K + 1 blocks of B rows are the roots.

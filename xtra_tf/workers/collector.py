@@ -57,7 +57,8 @@ class Collector:
                warm_up_steps: int = 0, warm_up_has_targets: bool = False,
                open_games: Optional[Mapping[int, Episode]] = None,
                on_cut: Callable[[int, int], None] = _nothing,
-               outlives_tables: bool = False):
+               outlives_tables: bool = False,
+               steps_of_task: Callable[[int], int] = int):
     """Initializes the collector; nothing is played yet.
 
     Args:
@@ -74,13 +75,14 @@ class Collector:
       on_cut: told slot and step of such a game whose frames are others this
         time; it ends as `cut` then, and the slot begins its next game.
       outlives_tables: see EpisodeRecorder.
+      steps_of_task: see EpisodeRecorder.
     """
     self._environment = environment
     self._games: List[FinishedGame] = []
     self._recent: Deque[float] = collections.deque(maxlen=RECENT_GAMES)
     self._recorder = EpisodeRecorder(
         logs, tables, stack, env_steps_of(list(logs)), self._on_game,
-        outlives_tables)
+        outlives_tables, steps_of_task)
     self._policy = policy
     self._warm_up_policy = warm_up_policy
     self._warm_up_steps = warm_up_steps

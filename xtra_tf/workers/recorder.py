@@ -34,7 +34,8 @@ class EpisodeRecorder:
   def __init__(self, logs: Sequence[EpisodeLogWriter],
                tables: Sequence[SegmentWriter], stack: int, env_steps: int,
                on_game: Optional[Callable[[FinishedGame], None]] = None,
-               outlives_tables: bool = False):
+               outlives_tables: bool = False,
+               steps_of_task: Callable[[int], int] = int):
     """Initializes the recorder.
 
     Args:
@@ -46,6 +47,8 @@ class EpisodeRecorder:
       on_game: called with every game that ends.
       outlives_tables: a server that is gone is no error: what is played goes to
         the logs alone, `table_failure` says why, until `replace_tables`.
+      steps_of_task: environment steps of all who play the task, by those of
+        this recorder; the same if nobody else does.
     """
     if tables and len(logs) != len(tables):
       raise ValueError(f'One table writer per log, got {len(logs)} logs and '
@@ -54,6 +57,7 @@ class EpisodeRecorder:
     self._tables = list(tables)
     self._on_game = on_game
     self._outlives_tables = outlives_tables
+    self._steps_of_task = steps_of_task
     self.table_failure: Optional[UnreachableError] = None
     self.env_steps = env_steps
     # Whether the policy at work searches; one at random does not.
@@ -169,7 +173,7 @@ class EpisodeRecorder:
         root_value=float(action_step.info['root_value'][slot]),
         bootstrap_value=0.0,
         has_search=self.has_targets and real,
-        env_step=self.env_steps)
+        env_step=self._steps_of_task(self.env_steps))
     self._append(slot, row)
     if real:
       self.env_steps += 1
@@ -235,7 +239,13 @@ class EpisodeRecorder:
     for log in self._logs:
       log.close()
     for table in self._tables:
-      table.close()
+      try:
+        table.close()
+      except UnreachableError as error:
+        if not self._outlives_tables:
+          raise
+        self.table_failure = error
+        break
 
 
 def env_steps_of(logs: List[EpisodeLogWriter]) -> int:

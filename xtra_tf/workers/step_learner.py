@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from tf_agents.train import learner as tf_agents_learner
 
+from xtra_tf.runs import wait_for
 from xtra_tf.types import SampleInfo, TrainingMetrics
 
 # Of TrainingMetrics, what has a number for each of a replica's rows.
@@ -28,16 +29,19 @@ class StepLearner(tf_agents_learner.Learner):
   """
 
   def __init__(self, *args: Any, after_step: Optional[AfterStep] = None,
-               **kwargs: Any):
+               from_elsewhere: bool = False, **kwargs: Any):
     """Initializes the learner.
 
     Args:
       *args: the original's.
       after_step: called with the rows of each replica of this process.
+      from_elsewhere: batches come from a server that may be gone; they are
+        waited for where a signal is heard.
       **kwargs: the original's.
     """
     super().__init__(*args, **kwargs)
     self._after_step = after_step
+    self._from_elsewhere = from_elsewhere
     self._waited = 0.
     self._rows: Sequence[SampleInfo] = ()
 
@@ -58,7 +62,8 @@ class StepLearner(tf_agents_learner.Learner):
     batches = iterator or self._experience_iterator
     for _ in range(iterations):
       begun = time.perf_counter()
-      unroll, info = next(batches)
+      unroll, info = (wait_for(lambda: next(batches))
+                      if self._from_elsewhere else next(batches))
       self._waited += time.perf_counter() - begun
       with self.strategy.scope():
         loss_info = self._one_step(unroll, self._is_measured(unroll))

@@ -20,6 +20,7 @@ from xtra_tf.variables import ManifestedCheckpoints
 from xtra_tf.workers.non_finite_steps import NonFiniteSteps
 from xtra_tf.workers.play import Play
 from xtra_tf.workers.recorder import FinishedGame
+from xtra_tf.workers.sample_staleness import SampleStaleness
 from xtra_tf.workers.step_learner import StepLearner
 
 
@@ -75,12 +76,15 @@ class TrainerHooks:
     evaluate: (step, env_steps) -> scalars to log, at evaluation points.
     taught: tasks whose policy targets are a teacher's; how far the model
       agrees with it is logged.
+    staleness: told the rows of every update, logged and saved, where a task is
+      played.
   """
   after_update: Callable[[int], None] = _nothing
   table_is_ready: Callable[[], bool] = lambda: True
   scalars: Callable[[], Dict[str, float]] = dict
   evaluate: Optional[Callable[[int, int], Dict[str, float]]] = None
   taught: Sequence[str] = ()
+  staleness: Optional[SampleStaleness] = None
 
 
 class Trainer:
@@ -190,6 +194,8 @@ class Trainer:
       state['log_lines'] = self._collector.log_lines
     if self._priorities is not None:
       state['maximum_priority'] = self._priorities.maximum
+    if self._hooks.staleness is not None:
+      state['published'] = self._hooks.staleness.published
     with as_storage_error(self._checkpoints.directory,
                           self._learner.saved_bytes):
       self._learner.save()
@@ -248,6 +254,9 @@ class Trainer:
       self._not_applied += 1
       self._non_finite.note(step, loss_info, self._learner.rows,
                             self._last_good())
+    if self._hooks.staleness is not None:
+      self._hooks.staleness.observe(step - 1, self.env_steps,
+                                    self._learner.rows)
     self._hooks.after_update(step)
     if step % self._schedule.log_interval == 0:
       self._flush()
@@ -304,6 +313,8 @@ class Trainer:
         row[f'transfer/weight/{task}'] = float(weight)
     if self._not_applied:
       row['optim/steps_not_applied'] = float(self._not_applied)
+    if self._hooks.staleness is not None:
+      row.update(self._hooks.staleness.take())
     row.update(self._hooks.scalars())
     self._metrics.write(self.step, self.env_steps, row)
     self._pending, self._not_applied = [], 0
