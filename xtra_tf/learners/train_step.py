@@ -224,7 +224,8 @@ class GradientStep:
     if replicas.number() == 1:
       # Traced once for each number of rows, not once a task. Replicas cannot
       # exchange anything inside a function.
-      make = tf.function(make, autograph=False)
+      make = tf.function(make, autograph=False,
+                         experimental_attributes={'_noinline': True})
     for index, inputs in enumerate(passes.inputs):
       gradient, loss, extra = make(inputs)
       losses.append(loss)
