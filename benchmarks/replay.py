@@ -2,8 +2,9 @@
 
 Real frames of one Atari game, played at random, go through an episode log into
 a table, over and over until 50,000 transitions are in it. One million is
-extrapolated from that. `reverb` is the table of the stages, `indexed` the one
-that draws without replacement.
+extrapolated from that. What the frames take is the difference to the same
+transitions with one pixel of each frame. `reverb` is the table of the stages,
+`indexed` the one that draws without replacement.
 
 Examples:
   python -m benchmarks.replay
@@ -34,6 +35,7 @@ _GIB = 2**30
 _MOST_GIB = 8.
 _LEAST_PER_SECOND = 5_000.
 _LEAST_FRAME_RATIO = 8.
+_MOST_WAITING = 0.05
 
 
 def measure(effort: Effort) -> Iterator[Record]:
@@ -43,22 +45,36 @@ def measure(effort: Effort) -> Iterator[Record]:
     with Party('xtra_replay', None, effort.threads) as party:
       party.measure({**log, 'played': min(_PLAYED, FLAGS.transitions)})
     for kind in _KINDS:
+      case = {**log, 'kind': kind, 'steps': FLAGS.transitions}
       with Party('xtra_replay', None, effort.threads) as party:
-        found = party.measure({**log, 'kind': kind, 'batch': _BATCH,
-                               'steps': FLAGS.transitions})
-        yield from _records(kind, found, {
+        pixels = party.measure({**case, 'frames': False})
+      with Party('xtra_replay', None, effort.threads) as party:
+        found = party.measure({**case, 'frames': True, 'batch': _BATCH})
+        yield from _records(kind, found, pixels['bytes_per_transition'], {
             'threads': effort.threads, 'versions': {'ours': party.versions}})
 
 
-def _records(kind: str, found: Dict[str, Any],
+def _records(kind: str, found: Dict[str, Any], rest: float,
              fields: Dict[str, Any]) -> Iterator[Record]:
-  """What a party has measured of one kind of table."""
+  """What was measured of one kind of table.
+
+  Args:
+    kind: of the table.
+    found: with frames.
+    rest: bytes of a transition without its frame.
+    fields: of all records.
+  """
   where = f'{FLAGS.task}, {found["steps"]:,} transitions'
-  size = found['bytes_per_transition']
+  size, raw = found['bytes_per_transition'], found['raw_frame_bytes']
   yield counted(
-      f'replay/{kind}/frame', found['raw_frame_bytes'] / size,
-      'raw bytes of a frame per byte of a whole transition',
-      _LEAST_FRAME_RATIO, at_most=False, note=where, **fields)
+      f'replay/{kind}/frame', raw / (size - rest),
+      'raw bytes of a frame per byte that it takes in the table',
+      _LEAST_FRAME_RATIO, at_most=False,
+      note=f'{where}, beside the same with one pixel of each frame', **fields)
+  yield Record(
+      name=f'replay/{kind}/transition', value=raw / size,
+      unit='raw bytes of a frame per byte of a whole transition',
+      note=f'{where}; {rest:,.0f} bytes of it are not the frame', **fields)
   yield counted(
       f'replay/{kind}/million', size * _MILLION / _GIB,
       'GiB for a million transitions', _MOST_GIB, at_most=True,
@@ -70,6 +86,11 @@ def _records(kind: str, found: Dict[str, Any],
   yield Record(
       name=f'replay/{kind}/batch', batch=_BATCH, ours_ms=found['batch_ms'],
       pairs=15, note='drawing and decoding, nothing drawn ahead', **fields)
+  yield counted(
+      f'replay/{kind}/waiting', found['waiting'],
+      "of a full-size learner's time is spent waiting for batches",
+      _MOST_WAITING, at_most=True, batch=_BATCH,
+      note='20 gradient steps on the loaded table', **fields)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from xtra_tf.episodes import Episode
 from xtra_tf.errors import IncompatibleDataError, UnreachableError, UsageError
-from xtra_tf.replay import ReplayWriter, WindowSpec, probing
+from xtra_tf.replay import ReplayWriter, WindowSpec, probing, row_check
 from xtra_tf.types import SCALARS
 
 WINDOW = WindowSpec(stack=3, unroll_steps=2, td_steps=2,
@@ -290,6 +290,43 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
     with self.assertRaisesRegex(
         IncompatibleDataError, f'row for the table tiny:one has .*{message}'):
       self.writer().append(row._replace(**{field: value}), 0, 0)
+
+  @parameterized.named_parameters(
+      ('frames', 'observation', np.zeros([3, 2, 2, 1]), 'float64'),
+      ('search', 'search', np.array([[0.] * 4] * 2 + [[0, 0, 0, np.nan]]),
+       'that holds nan'),
+      ('no_action', 'action', np.array([0, 1, -1]), 'action -1'),
+      ('large_action', 'action', np.array([0, 1, 2**31]), 'action 2147483648'),
+      ('type_of_action', 'action', np.array([0, 1, True], object),
+       'action True'),
+      ('env_step', 'env_step', np.array([0, 1, -3]), 'env_step -3'),
+      ('reward', 'reward', np.array([0., 1., np.inf]), 'reward inf'),
+      ('text', 'root_value', np.array([0., 1., '1'], object), "value '1'"),
+      ('bootstrap', 'bootstrap_value', np.array([0., 1., np.nan]), 'value nan'),
+      ('flag', 'life_loss', np.array([False, False, 2], object),
+       'life_loss 2'))
+  def test_column_of_an_episode(self, field, column, message):
+    """Refused with the row's own text, once the rows before it are in."""
+    episode = make_episode('rr0')
+    self.assertTrue(row_check.episode_fits(WINDOW, episode))
+    episode = episode._replace(**{field: column})
+    self.assertFalse(row_check.episode_fits(WINDOW, episode))
+    taken = []
+    writer = self.writer()
+    writer._take = lambda row, *_: taken.append(row)
+    with self.assertRaisesRegex(
+        IncompatibleDataError, f'row for the table tiny:one has .*{message}'):
+      writer.load(episode)
+    self.assertLen(taken, 0 if field == 'observation' else 2)
+
+  def test_rows_of_an_episode_are_its_rows(self):
+    episode = make_episode('rl0t0')._replace(bootstrap_value=None)
+    rows = list(episode.rows())
+    self.assertLen(rows, 5)
+    for step, row in enumerate(rows):
+      for name, value in episode.row(step)._asdict().items():
+        np.testing.assert_array_equal(getattr(row, name), value, name)
+      row_check.check_row('any', WINDOW, row)
 
   def test_fields_that_are_missing_or_too_many(self):
     row = make_episode('r').row(0)

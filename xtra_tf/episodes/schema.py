@@ -6,6 +6,7 @@ Axes: T actions of an episode, so T + 1 rows; A actions of the task family.
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ import threading
 from typing import (
   Any,
   Dict,
+  Iterable,
+  Iterator,
   List,
   Mapping,
   NamedTuple,
@@ -102,6 +105,17 @@ class Episode(NamedTuple):
       column = getattr(self, name)
       values[name] = None if column is None else column[index]
     return StepRow(**values)
+
+  def rows(self) -> Iterator[StepRow]:
+    """All rows in order, numbers and flags as Python's own."""
+    columns: List[Iterable[Any]] = []
+    for name in StepRow._fields:
+      column = getattr(self, name)
+      if column is None:
+        columns.append(itertools.repeat(None))
+      else:
+        columns.append(column.tolist() if column.ndim == 1 else column)
+    return map(StepRow._make, zip(*columns))
 
 
 class Column(NamedTuple):

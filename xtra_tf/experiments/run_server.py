@@ -4,7 +4,7 @@ import os
 from typing import Callable, Dict, Optional
 import uuid
 
-from xtra_tf.episodes import EpisodeLog
+from xtra_tf.episodes import EpisodeLog, episodes_ahead
 from xtra_tf.errors import UsageError
 from xtra_tf.experiments import roles
 from xtra_tf.experiments.offline_tables import OfflineTables
@@ -119,7 +119,7 @@ class RunServer:
       return loaded
     log = EpisodeLog(folder, expected_task=task, being_written=True)
     writer = self._tables.writer(task.name, _priority(ledger, task.name))
-    for episode in log.episodes():
+    for episode in episodes_ahead(log):
       if episode.number not in log.open_episodes:
         writer.load(episode)
         loaded[str(episode.writer)] = episode.number

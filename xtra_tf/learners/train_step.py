@@ -3,6 +3,7 @@
 T tasks; task 0 is the target.
 """
 
+import math
 from typing import (
   Any,
   Callable,
@@ -45,7 +46,8 @@ class StepResult(NamedTuple):
 
 class _Measurement(NamedTuple):
   """The gradient to be applied and how the tasks' own compare."""
-  gradient: List[tf.Tensor]  # of sum_i coefficients[i] * losses[i], no Nones
+  gradient: Any  # of sum_i coefficients[i] * losses[i]: a list without Nones,
+  # or, until all tasks are in it, one vector
   cosine: tf.Tensor  # as StepResult.cosine
   norm: tf.Tensor  # as StepResult.task_gradient_norm
 
@@ -129,13 +131,13 @@ class GradientStep:
     elif measured is True:
       made = (self._unrolled(losses_fn, coefficients, connected)
               if passes is None else
-              self._by_task(passes, coefficients, before, connected))
+              self._by_task(passes, coefficients, connected))
     elif passes is None:
       made = self._joint(losses_fn, coefficients, measured, connected)
     else:
       made = tf.cond(
           measured,
-          lambda: self._by_task(passes, coefficients, before, connected),
+          lambda: self._by_task(passes, coefficients, connected),
           lambda: self._plain(losses_fn, coefficients, connected))
     return self._applied(made, connected, coefficients, learning_rate, before)
 
@@ -180,20 +182,24 @@ class GradientStep:
     def backward(slopes: tf.Tensor) -> List[tf.Tensor]:
       return self._backward(tape, losses, slopes, connected)
 
+    def vector(slopes: tf.Tensor) -> tf.Tensor:
+      return self._vector(backward(slopes), connected)
+
     def plain() -> _Measurement:
       unmeasured = tf.fill([tasks], float('nan'))
       return _Measurement(backward(coefficients), unmeasured, unmeasured)
 
     def measure() -> _Measurement:
-      target = backward(tf.one_hot(0, tasks))
+      target = vector(tf.one_hot(0, tasks))
       # A loop, because a backward pass takes seconds to trace.
-      return tf.while_loop(
+      found = tf.while_loop(
           lambda index, _: index < tasks,
           lambda index, so_far: (index + 1, self._add(
-              so_far, target, backward(tf.one_hot(index, tasks)), index,
+              so_far, target, vector(tf.one_hot(index, tasks)), index,
               coefficients, connected)),
           (tf.constant(1), self._first(target, coefficients, connected)),
           parallel_iterations=1, maximum_iterations=tasks)[1]
+      return self._in_parts(found, connected)
 
     found = tf.cond(measured, measure, plain)
     return _Pass(losses, extra, found)
@@ -204,44 +210,52 @@ class GradientStep:
     with tf.GradientTape(persistent=True) as tape:
       losses, extra = losses_fn()
     tasks = losses.shape[0]
-    each = [self._backward(tape, losses, tf.one_hot(index, tasks), connected)
-            for index in range(tasks)]
+    each = [
+        self._vector(self._backward(
+            tape, losses, tf.one_hot(index, tasks), connected), connected)
+        for index in range(tasks)]
     return _Pass(losses, extra, self._compare(each, coefficients, connected))
 
   def _by_task(self, passes: TaskPasses, coefficients: tf.Tensor,
-               before: Sequence[tf.Tensor], connected: List[bool]) -> _Pass:
+               connected: List[bool]) -> _Pass:
     """A forward and a backward pass for each task's rows."""
     rows = [tf.nest.flatten(rows)[0].shape[0] for rows in passes.inputs]
-    moved = [tf.zeros_like(old) for old in before]
-    losses, extras, each = [], [], []
+    losses, extras, each, changes = [], [], [], []
 
-    def make(inputs: Any) -> Tuple[List[tf.Tensor], tf.Tensor, Any]:
+    def make(inputs: Any) -> Tuple[tf.Tensor, tf.Tensor, Any, tf.Tensor]:
+      before = [v.read_value() for v in self._statistics]
       with tf.GradientTape() as tape:
         loss, extra = passes.loss(inputs)
-      return (self._backward(tape, loss, tf.constant(1.), connected), loss,
-              extra)
+      gradient = self._vector(
+          self._backward(tape, loss, tf.constant(1.), connected), connected)
+      change = (gradients.flatten([v.read_value() for v in self._statistics])
+                - gradients.flatten(before))
+      for variable, old in zip(self._statistics, before):
+        variable.assign(old)
+      return gradient, loss, extra, change
 
     if replicas.number() == 1:
-      # Traced once for each number of rows, not once a task. Replicas cannot
-      # exchange anything inside a function.
-      make = tf.function(make, autograph=False)
+      # Traced once for each number of rows, not once a task, and a graph of its
+      # own, so that it is optimised once, not once a task: a minute less until
+      # the first step is made. Replicas cannot exchange anything inside a
+      # function.
+      make = tf.function(make, autograph=False,
+                         experimental_attributes={'_noinline': True})
     for index, inputs in enumerate(passes.inputs):
-      gradient, loss, extra = make(inputs)
+      gradient, loss, extra, change = make(inputs)
       losses.append(loss)
       extras.append(extra)
       each.append(gradient)
-      share = rows[index] / sum(rows)
-      moved = [m + share * (v - old) for m, v, old in zip(
-          moved, self._statistics, before)]
-      for variable, old in zip(self._statistics, before):
-        variable.assign(old)
+      changes.append(rows[index] / sum(rows) * change)
+    moved = gradients.unflatten(
+        tf.add_n(changes), [v.shape for v in self._statistics])
     for variable, change in zip(self._statistics, moved):
       variable.assign_add(change)
     extra = tf.nest.map_structure(lambda *x: tf.concat(x, axis=0), *extras)
     return _Pass(tf.stack(losses), extra,
                  self._compare(each, coefficients, connected))
 
-  def _compare(self, each: Sequence[List[tf.Tensor]], coefficients: tf.Tensor,
+  def _compare(self, each: Sequence[tf.Tensor], coefficients: tf.Tensor,
                connected: Sequence[bool]) -> _Measurement:
     """Measurement and update out of each task's gradient on this replica."""
     target, *others = replicas.total(list(each))
@@ -249,7 +263,7 @@ class GradientStep:
     for index, gradient in enumerate(others, 1):
       found = self._add(
           found, target, gradient, index, coefficients, connected)
-    return found
+    return self._in_parts(found, connected)
 
   def _backward(self, tape: tf.GradientTape, loss: tf.Tensor,
                 slopes: tf.Tensor, connected: List[bool]) -> List[tf.Tensor]:
@@ -259,34 +273,59 @@ class GradientStep:
     connected[:] = [g is not None for g in found]
     return [tf.convert_to_tensor(g) for g in found if g is not None]
 
-  def _first(self, target: List[tf.Tensor], coefficients: tf.Tensor,
+  def _vector(self, gradient: Sequence[tf.Tensor],
+              connected: Sequence[bool]) -> tf.Tensor:
+    """A gradient as one vector, what is compared in front.
+
+    A task's gradient takes part in some ten operations. As one vector it takes
+    ten; in a tensor a variable, a thousand for each task, that all have to be
+    traced and optimised.
+    """
+    return gradients.flatten([gradient[i] for i in self._order(connected)])
+
+  def _in_parts(self, found: _Measurement,
+                connected: Sequence[bool]) -> _Measurement:
+    """The measurement, its gradient a tensor for each connected variable."""
+    order = self._order(connected)
+    shapes = [v.shape for v, c in zip(self._variables, connected) if c]
+    parts = gradients.unflatten(found.gradient, [shapes[i] for i in order])
+    placed = dict(zip(order, parts))
+    return found._replace(gradient=[placed[i] for i in range(len(shapes))])
+
+  def _order(self, connected: Sequence[bool]) -> List[int]:
+    """Places of the connected variables in a vector."""
+    kept = [here for here, there in zip(self._is_compared, connected) if there]
+    return sorted(range(len(kept)), key=lambda i: not kept[i])
+
+  def _first(self, target: tf.Tensor, coefficients: tf.Tensor,
              connected: Sequence[bool]) -> _Measurement:
     """The measurement that knows the target's gradient alone."""
     tasks = coefficients.shape[0]
-    compared = self._compared(target, connected)
+    compared = [self._compared(target, connected)]
     return _Measurement(
-        [coefficients[0] * g for g in target],
+        coefficients[0] * target,
         tf.fill([tasks], gradients.cosine_similarity(compared, compared)),
-        tf.fill([tasks], gradients.global_norm(target)))
+        tf.fill([tasks], gradients.global_norm([target])))
 
-  def _add(self, so_far: _Measurement, target: List[tf.Tensor],
-           task: List[tf.Tensor], index: tf.Tensor, coefficients: tf.Tensor,
+  def _add(self, so_far: _Measurement, target: tf.Tensor, task: tf.Tensor,
+           index: tf.Tensor, coefficients: tf.Tensor,
            connected: Sequence[bool]) -> _Measurement:
     """Adds the gradient of the task of some index."""
     here = tf.equal(tf.range(coefficients.shape[0]), index)
     cosine = gradients.cosine_similarity(
-        self._compared(target, connected), self._compared(task, connected))
+        [self._compared(target, connected)], [self._compared(task, connected)])
     return _Measurement(
-        [s + coefficients[index] * g for s, g in zip(so_far.gradient, task)],
+        so_far.gradient + coefficients[index] * task,
         tf.where(here, cosine, so_far.cosine),
-        tf.where(here, gradients.global_norm(task), so_far.norm))
+        tf.where(here, gradients.global_norm([task]), so_far.norm))
 
-  def _compared(self, gradient: List[tf.Tensor],
-                connected: Sequence[bool]) -> List[tf.Tensor]:
+  def _compared(self, gradient: tf.Tensor,
+                connected: Sequence[bool]) -> tf.Tensor:
     """A task's gradient, of the connected variables, as the cosine sees it."""
-    kept = [here for here, there in zip(self._is_compared, connected) if there]
-    seen = [g for g, keep in zip(gradient, kept) if keep]
+    seen = gradient
+    if not all(self._is_compared):
+      seen = gradient[:sum(
+          math.prod(v.shape) for v, here, there in zip(
+              self._variables, self._is_compared, connected) if here and there)]
     bound = self._measurement_clamp
-    if bound is None:
-      return seen
-    return [tf.clip_by_value(g, -bound, bound) for g in seen]
+    return seen if bound is None else tf.clip_by_value(seen, -bound, bound)

@@ -52,11 +52,11 @@ def training_views(unroll: Unroll, settings: LearnerSettings,
   """
   stack, steps = settings.stack, settings.unroll_steps
   root_seed, future_seed = augmentation.split_seed(seed)
-  root = observations.stack_frames(unroll.observation[:, :stack])
+  root = observations.join_frames(unroll.observation[:, :stack])
   root = _augment(root, settings, root_seed)
   if not steps:
     return TrainingViews(root, [])
-  frames = observations.stack_frames(unroll.observation[:, 1:stack + steps])
+  frames = observations.join_frames(unroll.observation[:, 1:stack + steps])
   frames = _augment(frames, settings, future_seed)
   channels = unroll.observation.shape[-1]
   future = [frames[..., k * channels:(k + stack) * channels]
@@ -206,12 +206,17 @@ def weighted_sum(parts: LossParts, settings: LearnerSettings) -> tf.Tensor:
 
 def _augment(images: tf.Tensor, settings: LearnerSettings,
              seed: tf.Tensor) -> tf.Tensor:
-  """Shift, then intensity; vectors pass through."""
+  """Shift, scaling, intensity; vectors are scaled.
+
+  Bytes are shifted before they become numbers of four times their size; what
+  comes out is the same.
+  """
   if images.shape.rank != 4:
-    return images
+    return observations.scale_frames(images)
   shift_seed, intensity_seed = augmentation.split_seed(seed)
   if settings.shift:
     images = augmentation.random_shift(images, settings.shift, shift_seed)
+  images = observations.scale_frames(images)
   if settings.intensity:
     images = augmentation.random_intensity(
         images, settings.intensity, intensity_seed)

@@ -74,12 +74,17 @@ class BatchNorm(tf.keras.layers.Layer):
     self._check_count(x)
     if replicas.number() > 1:
       y, mean, variance = self._synchronized(x)
+      mean, variance = (
+          self.MOMENTUM * running + (1. - self.MOMENTUM) * batch
+          for running, batch in ((self.running_mean, mean),
+                                 (self.running_variance, variance)))
     else:
-      none = tf.zeros([0])
-      y, mean, variance, *_ = self._fused(x, none, none, True)
-    for running, batch in ((self.running_mean, mean),
-                           (self.running_variance, variance)):
-      running.assign(self.MOMENTUM * running + (1. - self.MOMENTUM) * batch)
+      # The kernel moves the running statistics too: ten operations less in
+      # each of the two hundred calls of a step.
+      y, mean, variance, *_ = self._fused(
+          x, self.running_mean, self.running_variance, True)
+    self.running_mean.assign(mean)
+    self.running_variance.assign(variance)
     return y
 
   def _fused(self, x: tf.Tensor, mean: tf.Tensor, variance: tf.Tensor,
@@ -87,7 +92,8 @@ class BatchNorm(tf.keras.layers.Layer):
     # Not tf.compat.v1.nn.fused_batch_norm, which raises epsilon to 1.001e-5.
     return tf.raw_ops.FusedBatchNormV3(
         x=x, scale=self.gamma, offset=self.beta, mean=mean, variance=variance,
-        epsilon=self.EPSILON, exponential_avg_factor=1., is_training=training)
+        epsilon=self.EPSILON, exponential_avg_factor=1. - self.MOMENTUM,
+        is_training=training)
 
   def _synchronized(self, x: tf.Tensor
                     ) -> Tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -24,13 +24,13 @@ def random_shift(images: tf.Tensor, padding: int,
   out an image of the old size at a random place.
 
   Args:
-    images: <float32>[B, H, W, C].
+    images: <any>[B, H, W, C].
     padding: the largest shift, pixels; shifts are uniform in
       -padding..padding, for each axis and sample.
     seed: <int32>[2].
 
   Returns:
-    <float32>[B, H, W, C].
+    A tensor like `images`.
   """
   batch, height, width, _ = images.shape
   shifts = replicas.own_rows(tf.random.stateless_uniform(

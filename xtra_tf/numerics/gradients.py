@@ -62,6 +62,34 @@ def clip_by_global_norm(
   return [None if g is None else g * factor for g in gradient], norm
 
 
+def flatten(tensors: Sequence[tf.Tensor]) -> tf.Tensor:
+  """Several tensors as one long vector.
+
+  Args:
+    tensors: of any shapes and one dtype.
+
+  Returns:
+    Their elements in order, [n].
+  """
+  return tf.concat([tf.reshape(t, [-1]) for t in tensors], axis=0)
+
+
+def unflatten(vector: tf.Tensor,
+              shapes: Sequence[tf.TensorShape]) -> List[tf.Tensor]:
+  """The inverse of `flatten`.
+
+  Args:
+    vector: [n].
+    shapes: static, of n elements in all.
+
+  Returns:
+    A tensor of each shape.
+  """
+  sizes = [shape.num_elements() for shape in shapes]
+  return [tf.reshape(part, shape)
+          for part, shape in zip(tf.split(vector, sizes), shapes)]
+
+
 def cosine_similarity(first: Gradient, second: Gradient) -> tf.Tensor:
   """Cosine of the angle between two gradients, each read as one long vector.
 

@@ -41,12 +41,16 @@ def stack_frames(frames: tf.Tensor) -> tf.Tensor:
   Raises:
     ValueError: for a frame of another rank.
   """
-  scaled = scale_frames(frames)
-  shape = scaled.shape
+  return join_frames(scale_frames(frames))
+
+
+def join_frames(frames: tf.Tensor) -> tf.Tensor:
+  """`stack_frames` without the scaling: <uint8 or float32>, as they are."""
+  shape = frames.shape
   if shape.rank == 3:
-    return tf.reshape(scaled, [-1, shape[1] * shape[2]])
+    return tf.reshape(frames, [-1, shape[1] * shape[2]])
   if shape.rank == 5:
-    by_pixel = tf.transpose(scaled, [0, 2, 3, 1, 4])
+    by_pixel = tf.transpose(frames, [0, 2, 3, 1, 4])
     return tf.reshape(by_pixel, [-1, shape[2], shape[3], shape[1] * shape[4]])
   raise ValueError('A frame must be [H, W, C] or [D], got frames of shape '
                    f'{shape}.')

@@ -13,7 +13,7 @@ from typing import (
 import numpy as np
 import psutil
 
-from xtra_tf.episodes import Episode, EpisodeLog
+from xtra_tf.episodes import Episode, EpisodeLog, episodes_ahead
 from xtra_tf.errors import DataFileError, IncompatibleDataError, UsageError
 from xtra_tf.replay import SegmentWriter
 from xtra_tf.runs import format_bytes
@@ -133,7 +133,7 @@ class LogStream:
     first = _written(ends, _written(ends, steps, 'left')[0] - keep, 'right')
     self.steps = first[0]
     self._told = self.epoch
-    self._episodes = self._log.episodes(start=first[1])
+    self._episodes = episodes_ahead(self._log, first[1])
 
   def advance(self, steps: int,
               progress: Optional[Callable[[int], None]] = None) -> None:
@@ -151,7 +151,7 @@ class LogStream:
     while self.steps < steps:
       episode = next(self._episodes, None)
       if episode is None:
-        self._episodes = self._log.episodes()
+        self._episodes = episodes_ahead(self._log)
         continue
       self._writer.load(episode)
       self.steps += int(episode.real.sum())
@@ -235,7 +235,7 @@ def load_log(log: EpisodeLog, writer: SegmentWriter,
   """
   needed = check_loadable(log, writer)
   steps = 0
-  for episode in log.episodes():
+  for episode in episodes_ahead(log):
     writer.load(episode)
     steps += int(episode.real.sum())
     if progress is not None:

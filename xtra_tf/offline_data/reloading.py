@@ -3,7 +3,7 @@
 import itertools
 from typing import Iterator, Mapping, Optional, Sequence, Tuple
 
-from xtra_tf.episodes import Episode, EpisodeLog, StepRow
+from xtra_tf.episodes import Episode, EpisodeLog, StepRow, episodes_ahead
 from xtra_tf.offline_data.loading import check_loadable
 from xtra_tf.replay import SegmentWriter
 
@@ -42,7 +42,7 @@ def reload_played(log: EpisodeLog, writers: Sequence[SegmentWriter],
           writers[slot].append(*place)
     return
   unfinished = {game.number for game in open_games.values()}
-  for episode in log.episodes():
+  for episode in episodes_ahead(log):
     if episode.number not in unfinished:
       writers[0].load(episode)
   for slot, game in open_games.items():

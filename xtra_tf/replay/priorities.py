@@ -1,5 +1,6 @@
 """Priorities that a table can bear, and their updates."""
 
+import math
 from typing import Sequence
 
 import numpy as np
@@ -33,8 +34,10 @@ def sanitize(priority: tf.Tensor) -> tf.Tensor:
 
 def sanitize_number(priority: float) -> float:
   """`sanitize` of one number, without a tensor."""
-  return float(np.clip(priority if np.isfinite(priority) else SMALLEST,
-                       SMALLEST, LARGEST))
+  number = float(priority)
+  # Without NumPy, whose scalars take as long as the item.
+  return min(max(number, SMALLEST), LARGEST) if math.isfinite(
+      number) else SMALLEST
 
 
 def sanitize_array(priority: np.ndarray) -> np.ndarray:

@@ -6,11 +6,11 @@ samples, or to nobody.
 """
 
 import math
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from xtra_tf.episodes import StepRow
+from xtra_tf.episodes import Episode, StepRow
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.replay.window import WindowSpec
 
@@ -49,6 +49,46 @@ def check_row(table: str, window: WindowSpec, row: StepRow) -> None:
   for name in _VALUES:
     if getattr(row, name) is not None:
       _check_number(table, name, getattr(row, name))
+
+
+def episode_fits(window: WindowSpec, episode: Episode) -> bool:
+  """Whether `check_row` would take every row, found column by column.
+
+  Args:
+    window: the table's items.
+    episode: what is to be written.
+
+  Returns:
+    False also where only the rows themselves can tell.
+  """
+  rows = len(episode.real)
+  frames = episode.observation
+  numbers = [('reward', episode.reward)] + [
+      (name, getattr(episode, name)) for name in _VALUES]
+  return (
+      _is_array(frames, (rows, *window.observation_shape), 'uif')
+      and frames is not None and frames.dtype == window.observation_dtype
+      and (episode.search is None
+           or _is_array(episode.search, (rows, *window.target_shape), 'uif'))
+      and all(_is_array(getattr(episode, name), (rows,), 'b')
+              for name in _FLAGS)
+      and all(_is_array(getattr(episode, name), (rows,), 'ui')
+              and _is_within(getattr(episode, name), limit)
+              for name, limit in _WHOLE.items())
+      and all(_is_array(column, (rows,), 'uif') for name, column in numbers
+              if column is not None or name == 'reward'))
+
+
+def _is_array(value: Any, shape: Tuple[int, ...], kinds: str) -> bool:
+  """Whether it is an array of a shape and of one of some kinds, and finite."""
+  if (not isinstance(value, np.ndarray) or value.shape != shape
+      or value.dtype.kind not in kinds):
+    return False
+  return value.dtype.kind != 'f' or bool(np.isfinite(value).all())
+
+
+def _is_within(value: np.ndarray, limit: int) -> bool:
+  return not value.size or (0 <= int(value.min()) and int(value.max()) < limit)
 
 
 def check_priority(table: str, priority: Any) -> float:

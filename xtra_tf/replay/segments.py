@@ -7,7 +7,7 @@ from typing import Callable, Deque, Dict, NamedTuple, Optional, Tuple
 import numpy as np
 
 from xtra_tf.episodes import Episode, StepRow
-from xtra_tf.replay.row_check import check_row
+from xtra_tf.replay.row_check import check_row, episode_fits
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.types import SCALARS
 
@@ -80,6 +80,10 @@ class SegmentWriter(abc.ABC):
       UnreachableError: the table does not accept data any more.
     """
     check_row(self.table, self.window, row)
+    self._take(row, episode, step)
+
+  def _take(self, row: StepRow, episode: int, step: int) -> None:
+    """`append` of a row that fits."""
     if self._waiting and self._waiting[-1].episode != episode:
       self._break_off()
     self._waiting.append(_Row(row, episode, step))
@@ -95,10 +99,19 @@ class SegmentWriter(abc.ABC):
       episode: the rows.
       first_step: rows before it are no anchors of new items: the table has
         theirs.
+
+    Raises:
+      IncompatibleDataError: a row does not fit the window; those before it are
+        written.
+      UnreachableError: the table does not accept data any more.
     """
     self._first_item = episode.number, first_step
-    for step in range(len(episode.real)):
-      self.append(episode.row(step), episode.number, step)
+    if episode_fits(self.window, episode):
+      for step, row in enumerate(episode.rows()):
+        self._take(row, episode.number, step)
+    else:  # Row by row, for the text of the error.
+      for step in range(len(episode.real)):
+        self.append(episode.row(step), episode.number, step)
 
   def close(self) -> None:
     """Ends an open segment as if it broke off."""

@@ -1,7 +1,7 @@
 """Writes rows into a Reverb table, as windows that share their frames."""
 
 import time
-from typing import Callable, Dict
+from typing import Any, Callable, Dict
 
 import numpy as np
 import reverb
@@ -18,6 +18,9 @@ from xtra_tf.runs import wait_for
 _CHUNK_LENGTH = 7
 # Items that may be on their way to the server before `append` waits.
 _MAX_PENDING_ITEMS = 20
+# Items between two looks at how many are on their way; a look takes as long as
+# half an item.
+_ITEMS_OF_A_FLUSH = 5
 _SLICE_SECONDS = 1.0  # of a wait, between two looks whether to go on with it
 
 
@@ -62,19 +65,29 @@ class ReplayWriter(SegmentWriter):
       self._writer.configure(
           (column,), num_keep_alive_refs=window.length,
           max_chunk_length=min(_CHUNK_LENGTH, window.length))
+    # Columns of the writer that grow with it; putting them together takes as
+    # long as an item.
+    self._history: Dict[str, Any] = {}
+    self._unflushed = 0  # items since the last flush
 
   def _store(self, step: Dict[str, np.ndarray]) -> None:
     self._writer.append(step)
 
   def _add_item(self, episode: int, step: int) -> None:
     length = self.window.length
-    history = self._writer.history
+    if not self._history:
+      self._history = self._writer.history
     self._writer.create_item(
         self.table, sanitize_number(
             check_priority(self.table, self._priority_of_new(episode, step))),
-        {column: history[column][-length:] for column in history})
-    self._guarded('adding items', lambda timeout: self._writer.flush(
-        block_until_num_items=_MAX_PENDING_ITEMS, timeout_ms=timeout))
+        {column: rows[-length:]
+         for column, rows in self._history.items()})
+    self._unflushed += 1
+    if self._unflushed == _ITEMS_OF_A_FLUSH:
+      self._unflushed = 0
+      self._guarded('adding items', lambda timeout: self._writer.flush(
+          block_until_num_items=_MAX_PENDING_ITEMS - _ITEMS_OF_A_FLUSH,
+          timeout_ms=timeout))
 
   def _close_segment(self) -> None:
     # One that is interrupted would forget what it holds.
