@@ -1,5 +1,6 @@
 """A server with other items or priorities than the disk's would be noticed."""
 
+import dataclasses
 import os
 
 from absl.testing import absltest
@@ -8,7 +9,12 @@ import tensorflow as tf
 from tf_agents.utils import common
 
 from tests.faults import invariants, table_check
-from xtra_tf.episodes import EpisodeLog, EpisodeLogWriter, StepRow
+from xtra_tf.episodes import (
+  EpisodeLog,
+  EpisodeLogWriter,
+  StepRow,
+  block_index,
+)
 from xtra_tf.replay import PriorityLedger, ReplayServer, ReplayWriter, TableSpec
 from xtra_tf.replay.window import WindowSpec
 from xtra_tf.runs import RunDirectory
@@ -88,6 +94,19 @@ class TableCheckTest(absltest.TestCase):
           else priority))
       self.assertLen(found, 1)
       self.assertIn(f'the item of {name} at 0, 3 has the priority', found[0])
+
+  def test_a_game_that_is_open(self):
+    for folder in self.logs.values():
+      index = os.path.join(folder, '0', 'index.jsonl')
+      with open(index, 'rb') as file:
+        lines = file.readlines()
+      entry = block_index.decode_line(lines[-1])
+      with open(index, 'wb') as file:
+        file.writelines([*lines[:-1], block_index.encode_line(
+            dataclasses.replace(entry, end=None))])
+    # Whoever plays it feeds it; of a set it is a part like any other.
+    self.assertEqual(self.broken(lambda *place: place[-1], games=2), [
+        'the table tiny:collect holds 18 items, its log 27 steps'])
 
   def test_a_game_that_is_missing(self):
     self.assertIn('holds 18 items, its log 27 steps', self.broken(games=2)[0])
