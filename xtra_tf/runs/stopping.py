@@ -26,6 +26,7 @@ class StopRequest:
   """
 
   def __init__(self) -> None:
+    self._is_installed = False
     self._signal: Optional[int] = None
     self._holds = 0
 
@@ -39,8 +40,16 @@ class StopRequest:
 
     To be called from the main thread.
     """
+    self._is_installed = True
     self._signal = None
-    for number in _SIGNALS:
+    self.reinstall()
+
+  def reinstall(self) -> None:
+    """Takes the signals back from a library that has taken them since.
+
+    TensorFlow's service for several processes takes SIGTERM, and tells nobody.
+    """
+    for number in _SIGNALS if self._is_installed else ():
       signal.signal(number, self._on_signal)
 
   def check(self) -> None:
