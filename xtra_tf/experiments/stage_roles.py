@@ -150,7 +150,7 @@ def learn(stage: StageOfRun, remote: RemoteRun, seed: int,
   directory, group = stage.run.directory, stage.run.group
   if group.size > 1 and remote.reanalyzed:
     raise UsageError(
-        '--reanalyzed with --strategy=multi_worker: how several learners share '
+        '--reanalyze=remote with --strategy=multi_worker: how several learners share '
         'what reanalyzers send is not decided. Expected one of the two.')
 
   def together() -> Dict[str, Any]:
