@@ -240,7 +240,7 @@ class LearnerGroup:
         raise
       stop_request.check()
       # Of an error in a graph, the reason stands behind a stack.
-      reason = ' '.join(error.message.split('\n\n')[-1].split())[:300]
+      reason = error.message.split('\n\n')[-1].split('\n')[0][:300]
       raise UnreachableError(
           f'Learner {self.index} of {self.size} has lost the others: '
           f'{reason.rstrip(".")}. Expected all learners of TF_CONFIG to run '
