@@ -150,8 +150,8 @@ def learn(stage: StageOfRun, remote: RemoteRun, seed: int,
   directory, group = stage.run.directory, stage.run.group
   if group.size > 1 and remote.reanalyzed:
     raise UsageError(
-        '--reanalyze=remote with --strategy=multi_worker: how several learners share '
-        'what reanalyzers send is not decided. Expected one of the two.')
+        '--reanalyze=remote with --strategy=multi_worker: how several learners '
+        'share what reanalyzers send is not decided. Expected one of the two.')
 
   def together() -> Dict[str, Any]:
     group.check_same('settings', stage.digest)

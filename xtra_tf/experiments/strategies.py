@@ -89,7 +89,8 @@ def _multi_worker(say: Callable[[str], None]) -> tf.distribute.Strategy:
       f'the others of {cluster_config.VARIABLE}: '
       + ', '.join(a for a in cluster.addresses if a != own) + '.')
   try:
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    with stop_request.let_go():
+      return tf.distribute.MultiWorkerMirroredStrategy()
   except (tf.errors.OpError, RuntimeError) as error:
     raise UnreachableError(
         f'Learner {cluster.place} of {len(cluster.addresses)} could not join '
@@ -97,8 +98,6 @@ def _multi_worker(say: Callable[[str], None]) -> tf.distribute.Strategy:
         'free here and all learners to be started, with the same cluster in '
         f'{cluster_config.VARIABLE}: {", ".join(cluster.addresses)}.'
     ) from error
-  finally:
-    stop_request.reinstall()
 
 
 def _tpu(name: str) -> tf.distribute.Strategy:

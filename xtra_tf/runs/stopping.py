@@ -42,15 +42,24 @@ class StopRequest:
     """
     self._is_installed = True
     self._signal = None
-    self.reinstall()
+    for number in _SIGNALS:
+      signal.signal(number, self._on_signal)
 
-  def reinstall(self) -> None:
-    """Takes the signals back from a library that has taken them since.
+  @contextlib.contextmanager
+  def let_go(self) -> Iterator[None]:
+    """Signals end the program at once, where nothing has begun.
 
-    TensorFlow's service for several processes takes SIGTERM, and tells nobody.
+    For native code that waits, and for what takes signals to itself, as
+    TensorFlow's service for several processes does with SIGTERM: they are taken
+    back in the end.
     """
     for number in _SIGNALS if self._is_installed else ():
-      signal.signal(number, self._on_signal)
+      signal.signal(number, signal.SIG_DFL)
+    try:
+      yield
+    finally:
+      for number in _SIGNALS if self._is_installed else ():
+        signal.signal(number, self._on_signal)
 
   def check(self) -> None:
     """Raises if a signal has come.
