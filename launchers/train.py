@@ -19,19 +19,23 @@ import sys
 
 from absl import flags
 
-from launchers import gin_flags, program, role_flags, settings_flags
+from launchers import (
+  gin_flags,
+  program,
+  role_flags,
+  settings_flags,
+  strategy_flags,
+)
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(settings_flags)
 flags.adopt_module_key_flags(role_flags)
+flags.adopt_module_key_flags(strategy_flags)
 
 _ACCEPT = flags.DEFINE_bool(
     'accept_config_change', False,
     'Go on with other settings than the run in --root_dir began with.')
-_STRATEGY = flags.DEFINE_enum(
-    'strategy', 'one', ['one', 'mirrored'], 'Devices of the gradient step: '
-    'one, or all GPUs of this machine, which share each batch equally.')
 
 _REANALYZE = flags.DEFINE_enum(
     'reanalyze', 'here', ['here', 'remote'], 'Who makes fresh targets: the '
@@ -53,7 +57,8 @@ def main() -> int:
   from xtra_tf.experiments import remote_run, stage_roles, strategies
   found = stage_roles.resolve(
       root_dir, stage, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
-      FLAGS.gin_bindings, FLAGS.seed, strategies.make(_STRATEGY.value))
+      FLAGS.gin_bindings, FLAGS.seed,
+      strategies.Devices(FLAGS.strategy, FLAGS.tpu_name))
   stage_roles.learn(
       found, remote_run.RemoteRun(
           address, FLAGS.max_unreachable, stage_roles.say, FLAGS.lock_step,

@@ -15,11 +15,18 @@ import sys
 
 from absl import flags
 
-from launchers import gin_flags, program, settings_flags, task_folders
+from launchers import (
+  gin_flags,
+  program,
+  settings_flags,
+  strategy_flags,
+  task_folders,
+)
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
 flags.adopt_module_key_flags(settings_flags)
+flags.adopt_module_key_flags(strategy_flags)
 
 _TASK_DATA = flags.DEFINE_multi_string(
     'task_data', [], 'TASK=DIR: use the episodes in DIR as the data of a '
@@ -50,10 +57,6 @@ _EVALUATE = flags.DEFINE_bool(
     'that were trained. Those on source tasks are up to the setting '
     'SourceEvaluationSettings.episodes.')
 
-_STRATEGY = flags.DEFINE_enum(
-    'strategy', 'one', ['one', 'mirrored'], 'Devices of the gradient step: '
-    'one, or all GPUs of this machine, which share each batch equally.')
-
 _DEFAULT_GIN_FILE = 'protocols/demo.gin'
 
 
@@ -64,14 +67,15 @@ def main() -> int:
   if not FLAGS.debug:
     program.native_output_to(os.path.join(root_dir, 'logs', 'native.log'))
   gin_flags.apply_trust()
-  from xtra_tf.experiments import local_run
+  from xtra_tf.experiments import local_run, strategies
   report = local_run.run_xtra(
       root_dir, gin_files=FLAGS.gin_file or [_DEFAULT_GIN_FILE],
       gin_bindings=FLAGS.gin_bindings, seed=FLAGS.seed, task_data=task_data,
       accept_config_change=_ACCEPT.value,
       only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,
       offline_timeout=_OFFLINE_TIMEOUT.value, from_runs=_FROM_RUN.value,
-      evaluate=_EVALUATE.value, strategy=_STRATEGY.value)
+      evaluate=_EVALUATE.value,
+      devices=strategies.Devices(FLAGS.strategy, FLAGS.tpu_name))
   sys.stdout.write(f'{report}\n')
   return 0
 

@@ -9,7 +9,7 @@ import sys
 import tensorflow as tf
 
 from tests.end_to_end import tiny_run
-from xtra_tf.experiments import local_run
+from xtra_tf.experiments import local_run, strategies
 
 
 def main() -> None:
@@ -19,7 +19,8 @@ def main() -> None:
       cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
   local_run.run_xtra(
       sys.argv[1], gin_files=[tiny_run.GIN_FILE],
-      gin_bindings=list(tiny_run.BINDINGS), seed=0, strategy='mirrored')
+      gin_bindings=list(tiny_run.BINDINGS), seed=0,
+      devices=strategies.Devices('mirrored'))
 
 
 if __name__ == '__main__':

@@ -88,9 +88,22 @@ class CompiledStepsTest(parameterized.TestCase, tf.test.TestCase):
   def test_step_is_lowered(self, name, bindings):
     agent, batch = _stage(name, bindings)
     # Without the default of `train`, which the lowering does not fill in.
-    step = tf.function(lambda unroll: agent.train(unroll), autograph=False,
-                       jit_compile=True)
-    concrete = step.get_concrete_function(batch())
+    self._assert_lowered(name, lambda unroll: agent.train(unroll), batch())
+
+  @parameterized.parameters(
+      *((bindings, measured) for name, bindings in _STAGES if name == 'finetune'
+        for measured in (False, True)))
+  @pytest.mark.slow
+  def test_step_of_replicas_is_lowered(self, bindings, measured):
+    # Traced for measured batches and for others, without a branch.
+    agent, batch = _stage('finetune', bindings)
+    self._assert_lowered(
+        'finetune', lambda unroll: agent.train(unroll, measured=measured),
+        batch(measured))
+
+  def _assert_lowered(self, name, train, unroll):
+    step = tf.function(train, autograph=False, jit_compile=True)
+    concrete = step.get_concrete_function(unroll)
     ops = _all_ops(concrete)
     self.assertEmpty(ops & _HOST_OPS)
     # Nested functions are looked into: the search is a loop, and so are the
@@ -100,7 +113,7 @@ class CompiledStepsTest(parameterized.TestCase, tf.test.TestCase):
                      name not in ('student', 'cloning'))
     for tensor in tf.nest.flatten(concrete.structured_outputs):
       self.assertTrue(tensor.shape.is_fully_defined(), tensor)
-    hlo = step.experimental_get_compiler_ir(batch())(stage='hlo')
+    hlo = step.experimental_get_compiler_ir(unroll)(stage='hlo')
     self.assertIn('ENTRY', hlo)
 
   @parameterized.parameters(*_STAGES)

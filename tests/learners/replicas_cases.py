@@ -9,38 +9,12 @@ import dataclasses
 from absl.testing import absltest
 import numpy as np
 import tensorflow as tf
-from tf_agents.policies import random_tf_policy
-from tf_agents.specs import tensor_spec
-from tf_agents.trajectories import time_step as ts
 
-from xtra_tf.learners import (
-  LearnerSettings,
-  TaskWeights,
-  TaskWeightSettings,
-  WorldModelAgent,
-)
-from xtra_tf.models import EfficientZero, EfficientZeroConfig
+from tests.learners import replica_steps
 from xtra_tf.models.batch_norm import BatchNorm
-from xtra_tf.targets import StoredTargets
-from xtra_tf.testing import training_batches
-from xtra_tf.testing.linear_world_model import LinearWorldModel
-from xtra_tf.types import SampleInfo
-from xtra_tf.workers import StepLearner
+from xtra_tf.numerics import segments
 
 _REPLICAS = 2
-_QUOTAS = (8, 8)
-_FRAME, _STACK, _ACTIONS, _STEPS = (24, 24, 1), 2, 3, 1
-# Rows of the batch on each replica: as many of each task, in task order.
-_ROWS = ((*range(4), *range(8, 12)), (*range(4, 8), *range(12, 16)))
-_MEASURED = (False, True, True, False)  # four steps: a window of two
-_CONFIG = EfficientZeroConfig(
-    (*_FRAME[:2], _STACK * _FRAME[2]), num_actions=_ACTIONS, channels=4,
-    shrinkage=8, head_channels=4, lstm_size=8, support=5,
-    projection_hidden=8, projection_size=8, projection_head_hidden=8)
-
-_SETTINGS = LearnerSettings(
-    stack=_STACK, support=5, unroll_steps=_STEPS, warmup_steps=0,
-    target_update_period=2)
 
 
 def _strategy():
@@ -50,129 +24,37 @@ def _strategy():
       cross_device_ops=tf.distribute.ReductionToOneDevice())
 
 
-def _linear(seed):
-  return LinearWorldModel((*_FRAME[:2], _STACK * _FRAME[2]), seed=seed)
-
-
-def _efficientzero(seed):
-  return EfficientZero(_CONFIG, seed=seed)
-
-
-def _agent(build, settings, passes):
-  time_steps = ts.time_step_spec(tensor_spec.TensorSpec(_FRAME, tf.uint8))
-  actions = tensor_spec.BoundedTensorSpec((), tf.int32, 0, _ACTIONS - 1)
-  policy = random_tf_policy.RandomTFPolicy(time_steps, actions)
-  return WorldModelAgent(
-      time_steps, actions, policy, policy, build(0),
-      StoredTargets(stack=_STACK, unroll_steps=_STEPS, td_steps=5,
-                    discount=0.99),
-      settings=settings, quotas=_QUOTAS,
-      train_step=tf.Variable(0, dtype=tf.int64),
-      target_world_model=build(1),
-      task_weights=TaskWeights(TaskWeightSettings(
-          start=1, period=6, window=2, threshold=0., passes=passes),
-          len(_QUOTAS)))
-
-
-def _batch(step, measured):
-  return training_batches.random_unroll(
-      _QUOTAS, frame=_FRAME, stack=_STACK, unroll_steps=_STEPS,
-      num_actions=_ACTIONS, measuring=measured, factors=(1., .5),
-      seed=step)
-
-
-def _rows(batch, rows):
-  return tf.nest.map_structure(lambda x: tf.gather(x, rows), batch)
-
-
-def _info(step, rows):
-  return SampleInfo(
-      key=tf.constant([100 * step + row for row in rows], tf.uint64),
-      task=tf.zeros([len(rows)], tf.int32),
-      position=tf.zeros([len(rows), 2], tf.int64),
-      probability=tf.ones([len(rows)], tf.float64))
-
-
-def _named(info, order):
-  """(name, numbers) of a LossInfo, its rows put in another order."""
-  yield 'loss', info.loss.numpy()
-  fields = dict(info.extra._asdict())
-  fields.update(fields.pop('parts')._asdict())
-  for name, value in fields.items():
-    value = value.numpy()
-    if order is not None and value.shape[:1] == (sum(_QUOTAS),):
-      value = value[order]
-    yield name, value
-
-
-def _state(agent):
-  return {variable.name + str(index): variable.numpy()
-          for index, variable in enumerate(agent.variables)}
-
-
-def _on_one(build, settings, passes, in_order):
-  """Infos and final state of steps on one device."""
-  agent = _agent(build, settings, passes)
-  train = tf.function(agent.train, autograph=False)
-  infos = []
-  for step, measured in enumerate(_MEASURED):
-    batch = _batch(step, measured)
-    if not in_order:
-      batch = _rows(batch, np.concatenate(_ROWS))
-    infos.append(train(batch))
-  return infos, _state(agent)
-
-
-def _on_two(build, settings, passes, folder):
-  """The same on two replicas, by the learner of the stages."""
-  strategy = _strategy()
-  with strategy.scope():
-    agent = _agent(build, settings, passes)
-
-  def parts():
-    batches = [(_rows(_batch(step, measured), rows), _info(step, rows))
-               for step, measured in enumerate(_MEASURED) for rows in _ROWS]
-    return tf.data.Dataset.from_tensor_slices(
-        tf.nest.map_structure(lambda *x: tf.stack(x), *batches))
-
-  updated = []
-  learner = StepLearner(
-      folder, agent.train_step_counter, agent, parts, strategy=strategy,
-      checkpoint_interval=10**12, summary_interval=0,
-      run_optimizer_variable_init=False,
-      after_step=lambda info, priority: updated.append(
-          (info.key.numpy(), priority.numpy())))
-  infos = [learner.run() for _ in _MEASURED]
-  return infos, _state(agent), learner, updated
-
-
 class _SameSteps(tf.test.TestCase):
 
-  def _assert_same_steps(self, build, settings, passes, in_order):
-    one, expected = _on_one(build, settings, passes, in_order)
-    two, found, learner, updated = _on_two(
-        build, settings, passes, self.create_tempdir().full_path)
-    order = np.concatenate(_ROWS)
-    for step, (info, other) in enumerate(zip(one, two, strict=True)):
-      for name, number in _named(info, order if in_order else None):
-        self.assertAllClose(dict(_named(other, None))[name], number,
-                            rtol=1e-4, atol=1e-5, msg=f'{name} of step {step}')
-    self.assertEqual(list(found), list(expected))
+  def _assert_same_steps(self, build, settings, passes, *, in_order,
+                         on_host=False):
+    one, expected = replica_steps.on_one(build, settings, passes, in_order)
+    two = replica_steps.on_replicas(
+        _strategy(), build, settings, passes, self.create_tempdir().full_path,
+        on_host=on_host)
+    order = np.concatenate(replica_steps.ROWS)
+    for step, (info, other) in enumerate(zip(one, two.infos, strict=True)):
+      found = dict(replica_steps.named(other))
+      for name, number in replica_steps.named(
+          info, order if in_order else None):
+        self.assertAllClose(found[name], number, rtol=1e-4, atol=1e-5,
+                            msg=f'{name} of step {step}')
+    self.assertEqual(list(two.state), list(expected))
     for name, value in expected.items():
-      self.assertAllClose(found[name], value, rtol=1e-4, atol=1e-5, msg=name)
-    self._assert_priorities_come_back(two, updated)
-    # One trace for measured batches, one for others.
-    self.assertEqual(learner._one_step.experimental_get_tracing_count(), 2)
+      self.assertAllClose(two.state[name], value, rtol=1e-4, atol=1e-5,
+                          msg=name)
+    self._assert_priorities_come_back(two.infos, two.updated)
+    replica_steps.check_traces(self, two)
     return expected
 
   def _assert_priorities_come_back(self, infos, updated):
     """Of the rows of both replicas, to the items that they are of."""
-    self.assertLen(updated, len(_MEASURED) * _REPLICAS)
+    self.assertLen(updated, len(infos) * _REPLICAS)
     for step, info in enumerate(infos):
       parts = updated[step * _REPLICAS:(step + 1) * _REPLICAS]
       self.assertAllEqual(
-          np.concatenate([key for key, _ in parts]),
-          100 * step + np.concatenate(_ROWS))
+          np.concatenate([rows.key for rows, _ in parts]),
+          100 * step + np.concatenate(replica_steps.ROWS))
       self.assertAllEqual(np.concatenate([p for _, p in parts]),
                           info.extra.priority)
 
@@ -181,15 +63,30 @@ class ReplicasTest(_SameSteps):
 
   def test_joint_passes_with_augmentation(self):
     expected = self._assert_same_steps(
-        _linear, _SETTINGS, 'joint', in_order=False)
+        replica_steps.linear, replica_steps.SETTINGS, 'joint', in_order=False)
     weights = [v for name, v in expected.items() if name.startswith('weights')]
     self.assertNotAllClose(weights[0], [1., 1.])
 
   def test_passes_by_task(self):
     # Random numbers go by the row's place, which differs here.
     self._assert_same_steps(
-        _linear, dataclasses.replace(_SETTINGS, shift=0, intensity=0.),
-        'by_task', in_order=True)
+        replica_steps.linear, dataclasses.replace(
+            replica_steps.SETTINGS, shift=0, intensity=0.),
+        'by_task', in_order=True, on_host=True)
+
+  def test_factor_of_rows_shared_by_weight(self):
+    # Three and no rows of task 1, and a factor that grows with their number.
+    strategy = _strategy()
+    rows = strategy.experimental_distribute_values_from_function(
+        lambda context: (tf.constant([[0, 1, 1, 1], [0, 0, 0, 2]][
+            context.replica_id_in_sync_group]), tf.constant([
+                [1., .6, .6, .6], [1., 1., 1., .4]][
+                    context.replica_id_in_sync_group])))
+    found = strategy.run(tf.function(lambda task, factor: (
+        segments.mean_over_replicas(factor, task, 3))), args=rows)
+    for factor in strategy.experimental_local_results(found):
+      # As one device would have it with three of eight rows, and one of eight.
+      self.assertAllClose(factor, [1., .3, .2])
 
   def test_batch_norm(self):
     x = tf.random.stateless_normal([4, 3, 3, 5], [1, 2]) * 3. + 7.
@@ -232,7 +129,8 @@ class SlowReplicasTest(_SameSteps):
 
   def test_efficientzero(self):
     self._assert_same_steps(
-        _efficientzero, _SETTINGS, 'joint', in_order=False)
+        replica_steps.efficientzero, replica_steps.SETTINGS, 'joint',
+        in_order=False)
 
 
 if __name__ == '__main__':

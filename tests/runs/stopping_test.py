@@ -68,6 +68,22 @@ class StopRequestTest(absltest.TestCase):
       with self.assertRaises(Stopped), self.request.released():
         self.fail('not reached')
 
+  def test_let_go_and_taken_back(self):
+    for number in (signal.SIGINT, signal.SIGTERM):
+      with self.request.let_go():
+        self.assertEqual(signal.getsignal(number), signal.SIG_DFL)
+        # A library takes it for itself.
+        signal.signal(number, lambda *_: None)
+      with self.assertRaises(Stopped):
+        signal.raise_signal(number)
+      self.request.install()
+
+  def test_let_go_where_nothing_was_taken(self):
+    for number in (signal.SIGINT, signal.SIGTERM):
+      signal.signal(number, signal.SIG_IGN)
+      with StopRequest().let_go():
+        self.assertEqual(signal.getsignal(number), signal.SIG_IGN)
+
   def test_a_second_signal_does_not_wait(self):
     ended = subprocess.run([sys.executable, '-c', _TWICE], check=False,
                            capture_output=True, text=True, timeout=60)

@@ -32,6 +32,7 @@ from xtra_tf.runs import (
   compare_settings,
   write_bytes,
 )
+from xtra_tf.runs.settings import settings_hash
 
 # Checkpoints, logs and the report of the smallest run; larger ones say more.
 _MINIMUM_FREE_BYTES = 500 * 2**20
@@ -44,7 +45,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
              only: Sequence[str] = (), offline_address: Optional[str] = None,
              offline_timeout: float = 60.,
              from_runs: Sequence[str] = (), evaluate: bool = True,
-             strategy: str = 'one') -> str:
+             devices: Optional[strategies.Devices] = None) -> str:
   """Runs what is left of the main job and returns the path of its report.
 
   Args:
@@ -64,7 +65,7 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
     evaluate: play the chosen stages' evaluation games on the target; False for
       stages that are made for other runs. Whether source tasks are played is
       up to `SourceEvaluationSettings`.
-    strategy: devices of the learner, as of `strategies.make`.
+    devices: of the learner; one if left out.
 
   Returns:
     Path of the report's index.html; of eval/results.jsonl if `only` is given.
@@ -72,7 +73,12 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   Raises:
     UserError: whatever is wrong with settings, data or the machine.
   """
+  devices = devices or strategies.Devices()
+  devices.check()
+  strategies.check_stages(devices, only)
   configuration.parse(gin_files, gin_bindings)
+  # Before anything else of TensorFlow is asked for.
+  strategy = devices.make(_say)
   parts = roles.resolve_parts(seed)
   task_data = dict(task_data or {})
   check_task_data(parts, task_data)
@@ -86,44 +92,71 @@ def run_xtra(root_dir: str, *, gin_files: Sequence[str],
   taken = inheritance.find(
       parts, directory, inheritance.parse(from_runs), task_data)
   directory.inherit(taken)
-  run = StageRun(parts, directory, task_data, None, strategies.make(strategy))
+  run = StageRun(parts, directory, task_data, None, strategy)
   stages.check_selection(run, only, with_teachers=offline_address is None)
+  strategies.check_settings(parts, chosen, strategy)
   settings = {**configuration.run_settings(), 'flag:seed': str(seed),
               **{f'flag:task_data:{k}': v for k, v in task_data.items()}}
   settings.update({f'flag:from_run:{name}': stage['digest']
                    for name, stage in taken.items()})
   report = finished_report(directory, settings)
   if report is not None:
-    Console().print(f'This run is finished: {directory.path}', soft_wrap=True,
-                    highlight=False)
+    _say(f'This run is finished: {directory.path}')
     return report
   run = run._replace(shared=_shared_server(
       parts, chosen, offline_address, offline_timeout))
   settings.update(_offline_facts(run, chosen))
-  with RunLock(directory):
-    directory.begin(settings, seed=seed, command=command_line(),
-                    accept_changes=accept_config_change)
-    directory.write_config(given=configuration.config_text())
-    lock = lock_file()
-    if lock is not None:
-      with open(lock, 'rb') as file:
-        write_bytes(os.path.join(directory.config, 'requirements.lock'),
-                    file.read())
-    try:
-      stages.run_stages(run, chosen, functools.partial(
-          final_evaluations.on_sources, run))
-      final_evaluations.take_over(run)
-      if evaluate:
-        final_evaluations.on_target(run, chosen)
-    except BaseException as error:
-      directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
-      raise
-    directory.write_config(operative=configuration.operative_text())
-    if only or not evaluate:
-      directory.finish('stopped', reason=f'asked for {", ".join(chosen)} alone')
-      return directory.results
-    directory.finish('done')
-    return write_report(directory.path)
+  with run.group.watched():
+    if not run.group.is_chief:
+      return _follow(run, chosen, settings)
+    with RunLock(directory):
+      directory.begin(settings, seed=seed, command=command_line(),
+                      accept_changes=accept_config_change)
+      directory.write_config(given=configuration.config_text())
+      return _lead(run, chosen, settings, whole=not only, evaluate=evaluate)
+
+
+def _lead(run: StageRun, chosen: Sequence[str], settings: Mapping[str, str], *,
+          whole: bool, evaluate: bool) -> str:
+  """What the one learner does, or the chief of several."""
+  directory, group = run.directory, run.group
+  lock = lock_file()
+  if lock is not None:
+    with open(lock, 'rb') as file:
+      write_bytes(os.path.join(directory.config, 'requirements.lock'),
+                  file.read())
+  try:
+    group.check_same('settings', settings_hash(settings))
+    stages.run_stages(run, chosen, functools.partial(
+        final_evaluations.on_sources, run))
+    final_evaluations.take_over(run)
+    if evaluate:
+      final_evaluations.on_target(run, chosen)
+  except BaseException as error:
+    directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
+    raise
+  directory.write_config(operative=configuration.operative_text())
+  if not whole or not evaluate:
+    directory.finish('stopped', reason=f'asked for {", ".join(chosen)} alone')
+    group.wait()
+    return directory.results
+  directory.finish('done')
+  return write_report(directory.path)
+
+
+def _follow(run: StageRun, chosen: Sequence[str],
+            settings: Mapping[str, str]) -> str:
+  """What a learner does that is not the chief: it trains, no more."""
+  group = run.group
+  group.check_same('settings', settings_hash(settings))
+  stages.run_stages(run, chosen)
+  _say('Waits for the chief of the learners, which plays the evaluations.')
+  group.wait()
+  return run.directory.results
+
+
+def _say(line: str) -> None:
+  Console().print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _shared_server(parts: roles.RunParts, chosen: Sequence[str],
@@ -132,8 +165,7 @@ def _shared_server(parts: roles.RunParts, chosen: Sequence[str],
   """The server of the offline tables, if any chosen stage needs one."""
   if address is None or not set(chosen) & set(offline_server.READERS):
     return None
-  server = connect(address, timeout_seconds, say=lambda line: Console().print(
-      line, soft_wrap=True, highlight=False, markup=False))
+  server = connect(address, timeout_seconds, say=_say)
   offline_server.check(parts, server)
   return server
 
@@ -216,6 +248,5 @@ def check_task_data(parts: roles.RunParts,
         log, needed, configuration.discount_of(parts.planner),
         parts.allowed_differences)
     for text in data_handshake.allowed_ones(log, task):
-      Console().print(f'Allowed for the data of {name}: {text}.',
-                      soft_wrap=True, highlight=False, markup=False)
+      _say(f'Allowed for the data of {name}: {text}.')
     log.verify()

@@ -1,13 +1,18 @@
 """One stage of a run, its roles in processes of their own."""
 
 import os
-from typing import Any, Dict, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence
 
 from rich.console import Console
-import tensorflow as tf
 
 from xtra_tf.errors import UsageError, near_names
-from xtra_tf.experiments import configuration, local_run, roles, stages
+from xtra_tf.experiments import (
+  configuration,
+  local_run,
+  roles,
+  stages,
+  strategies,
+)
 from xtra_tf.experiments.collector_role import CollectorPlace, CollectorRole
 from xtra_tf.experiments.reanalyzer_role import (
   ReanalyzerPlace,
@@ -42,7 +47,7 @@ def say(line: str) -> None:
 
 def resolve(root_dir: str, stage: str, gin_files: Sequence[str],
             gin_bindings: Sequence[str], seed: int,
-            strategy: Optional[tf.distribute.Strategy] = None) -> StageOfRun:
+            devices: Optional[strategies.Devices] = None) -> StageOfRun:
   """Reads the settings and finds the stage's plan.
 
   Args:
@@ -51,18 +56,24 @@ def resolve(root_dir: str, stage: str, gin_files: Sequence[str],
     gin_files: names of gin files, later ones win.
     gin_bindings: single bindings, applied last.
     seed: of the run.
-    strategy: devices of the learner.
+    devices: of the learner; one if left out. Others must be asked for before
+      anything else of TensorFlow is.
 
   Raises:
     UsageError: a setting, or a stage that has no roles.
+    UnreachableError: the other learners or the TPU cannot be reached.
   """
+  devices = devices or strategies.Devices()
+  devices.check()
   configuration.parse(gin_files, gin_bindings)
+  strategy = devices.make(say)
   parts = roles.resolve_parts(seed)
   configuration.resolve(configuration.ExecutionSettings).apply()
   run = StageRun(parts, RunDirectory(root_dir), {}, None, strategy)
   settings = {**configuration.run_settings(), 'flag:seed': str(seed)}
-  return StageOfRun(parts, _plan(run, stage), run, settings,
-                    settings_hash(settings))
+  plan = _plan(run, stage)
+  strategies.check_settings(parts, [plan.stage], strategy)
+  return StageOfRun(parts, plan, run, settings, settings_hash(settings))
 
 
 def _plan(run: StageRun, stage: str) -> TrainingPlan:
@@ -136,16 +147,35 @@ def learn(stage: StageOfRun, remote: RemoteRun, seed: int,
   Raises:
     UserError: whatever is wrong with settings, data, machine or server.
   """
-  directory = stage.run.directory
+  directory, group = stage.run.directory, stage.run.group
+  if group.size > 1 and remote.reanalyzed:
+    raise UsageError(
+        '--reanalyze=remote with --strategy=multi_worker: how several learners '
+        'share what reanalyzers send is not decided. Expected one of the two.')
+
+  def together() -> Dict[str, Any]:
+    group.check_same('settings', stage.digest)
+    _find(stage, remote.address, remote.timeout_seconds)
+    return stages.once(stage.run, stage.plan.directory, lambda: train(
+        stage.parts, stage.plan, stage.run.strategy, remote))
+
+  with group.watched():
+    if not group.is_chief:
+      return together()
+    return _lead(stage, directory, seed, accept_config_change, together)
+
+
+def _lead(stage: StageOfRun, directory: RunDirectory, seed: int,
+          accept_config_change: bool,
+          together: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
+  """Of the one learner, or the chief of several: writes the run's record."""
   with RunLock(directory):
     directory.begin(stage.settings, seed=seed,
                     command=local_run.command_line(),
                     accept_changes=accept_config_change)
     directory.write_config(given=configuration.config_text())
-    _find(stage, remote.address, remote.timeout_seconds)
     try:
-      result = stages.once(stage.run, stage.plan.directory, lambda: train(
-          stage.parts, stage.plan, stage.run.strategy, remote))
+      result = together()
     except BaseException as error:
       directory.finish('stopped', reason=f'{type(error).__name__}: {error}')
       raise

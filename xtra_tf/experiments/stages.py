@@ -38,6 +38,7 @@ from xtra_tf.replay import SharedServer
 from xtra_tf.runs import RunDirectory, StageDirectory
 from xtra_tf.runs.run_directory import WITHOUT_TASK
 from xtra_tf.tasks import TaskSpec
+from xtra_tf.workers import LearnerGroup
 
 
 class StageRun(NamedTuple):
@@ -48,6 +49,11 @@ class StageRun(NamedTuple):
   shared: Optional[SharedServer] = None  # has the offline tasks' tables
   # Devices of the gradient step; one if left out.
   strategy: Optional[tf.distribute.Strategy] = None
+
+  @property
+  def group(self) -> LearnerGroup:
+    """The processes of the strategy, and this one's place among them."""
+    return LearnerGroup(self.strategy)
 
 
 def check_selection(run: StageRun, only: Sequence[str],
@@ -157,10 +163,18 @@ def _offline_logs(run: StageRun) -> Dict[str, EpisodeLog]:
 
 def once(run: StageRun, directory: StageDirectory,
          body: Callable[[], Dict[str, Any]]) -> Dict[str, Any]:
-  """Runs a stage unless its marker says that it is done."""
-  done = directory.read_done()
-  if done is not None:
-    return done
+  """Runs a stage unless its marker says that it is done.
+
+  Of several learners all run it, and the chief alone writes.
+  """
+  group, done = run.group, directory.read_done()
+  # A file system may show the marker to some later than to others.
+  if group.chief_says(done is not None):
+    return done or {}
+  if not group.is_chief:
+    result = body()
+    group.wait()
+    return result
   name = directory.name
   stage_settings.write(run.parts, directory, run.task_data)
   begun = time.monotonic()
@@ -169,6 +183,7 @@ def once(run: StageRun, directory: StageDirectory,
   seconds = time.monotonic() - begun
   run.directory.record_stage(name, 'done', seconds=seconds)
   directory.write_done(result)
+  group.wait()
   return result
 
 
@@ -230,6 +245,8 @@ def train_teacher(run: StageRun, task: TaskSpec) -> None:
         tasks=(task,), rows=(run.parts.stages['teacher'].stage.batch_size,),
         targets='reanalyzed', logs={task.name: log})
     result = train(run.parts, plan, run.strategy)
+    if not run.group.is_chief:
+      return result
     return {**result, **teacher_targets.store(run.parts, directory, task, log)}
 
   once(run, directory, body)

@@ -43,6 +43,8 @@ from xtra_tf.variables import (
   save_model_description,
 )
 from xtra_tf.workers import (
+  Follower,
+  LearnerGroup,
   Play,
   SampleStaleness,
   StepLearner,
@@ -53,6 +55,7 @@ from xtra_tf.workers import (
 
 # Saves are made by the trainer, which ties them to manifests.
 _NEVER = 10**12
+_LEARNER_SEEDS = 1_000_033  # between the seeds of two processes' draws
 
 
 def train(parts: RunParts, plan: TrainingPlan,
@@ -67,7 +70,8 @@ def train(parts: RunParts, plan: TrainingPlan,
     remote: where tables and collectors are, if in processes of their own.
 
   Returns:
-    JSON-able facts about the stage: updates, env_steps.
+    JSON-able facts about the stage: updates, env_steps. Of several learners the
+    chief alone has a result to be kept.
 
   Raises:
     IncompatibleDataError: a log lacks what the targets read.
@@ -109,6 +113,7 @@ class _Session:
     self._remote = remote
     self._play: Optional[RemotePlay] = None
     self._strategy = strategy
+    self._group = LearnerGroup(strategy)
     self._rows = strategies.rows_of_a_replica(
         plan.rows, strategy.num_replicas_in_sync, plan.stage)
     self._parts = parts
@@ -126,16 +131,49 @@ class _Session:
         np.zeros(len(plan.tasks), np.int64), name='env_steps')
 
   def run(self) -> Dict[str, Any]:
-    plan, settings = self._plan, self._settings.stage
+    plan = self._plan
     checkpoints = ManifestedCheckpoints(plan.directory)
-    manifest = checkpoints.prepare()
+    manifest = self._group.after_chief(checkpoints.prepare, checkpoints.look)
+    step = manifest.step if manifest else 0
+    self._group.check_same('newest save', f'step {step}')
+    self._group.check_same('offline data', repr(
+        {name: log.digest() for name, log in plan.logs.items()}
+        if self._group.size > 1 else ''))
     if manifest is not None:
       self._priorities.take_arrays(
           checkpoints.arrays(), manifest.state.get('maximum_priority', 1.0))
+    tables = self._fill_tables(step)
+    try:
+      if self._group.is_chief:
+        return self._lead(tables, checkpoints, manifest)
+      return self._follow(self._build_learner(tables, checkpoints))
+    except tf.errors.OpError:
+      if tables.failure is not None:
+        raise tables.failure from None
+      raise
+
+  def _follow(self, learner: StepLearner) -> Dict[str, Any]:
+    """Of a learner that is not the chief."""
+    plan = self._plan
+    updates = Follower(
+        learner, self._group, self._progress(),
+        [task.name for task in plan.tasks], logs_dir=plan.directory.logs,
+        env_steps=self._env_steps if plan.online else None,
+        after_update=self._after_update).run()
+    return {'updates': updates}
+
+  def _progress(self) -> StageProgress:
+    return StageProgress(
+        self._plan.title, total=self._settings.stage.updates,
+        start=int(self._train_step.numpy()))
+
+  def _lead(self, tables: ReplayTables, checkpoints: ManifestedCheckpoints,
+            manifest: Optional[Manifest]) -> Dict[str, Any]:
+    """Of the one learner, or the chief of several."""
+    plan, settings = self._plan, self._settings.stage
     save_model_description(
         plan.directory.path,
         roles.describe_model(self._parts, plan.stage, plan.tasks))
-    tables = self._fill_tables(manifest.step if manifest else 0)
     collector = (self._build_collector(tables, manifest) if plan.online
                  else None)
     if collector is not None:
@@ -150,9 +188,7 @@ class _Session:
     results.truncate_after(plan.directory.evaluations,
                            int(self._train_step.numpy()))
     trainer = Trainer(
-        learner, self._schedule(), checkpoints, metrics,
-        StageProgress(plan.title, total=settings.updates,
-                      start=int(self._train_step.numpy())),
+        learner, self._schedule(), checkpoints, metrics, self._progress(),
         [task.name for task in plan.tasks], logs_dir=plan.directory.logs,
         collector=collector, env_steps=self._env_steps,
         priorities=self._priorities,
@@ -163,15 +199,10 @@ class _Session:
                 self._parts, plan.stage, plan.directory, plan.tasks[0],
                 self._models.online, self._models.need('acting'))
             if settings.evaluation_interval else None, taught=plan.taught,
-            staleness=self._staleness))
+            staleness=self._staleness, group=self._group))
     # Collectors elsewhere know nothing of a server that has come back, too.
     self._publish(int(self._train_step.numpy()), self._play is not None)
-    try:
-      trainer.run()
-    except tf.errors.OpError:
-      if tables.failure is not None:
-        raise tables.failure from None
-      raise
+    trainer.run()
     self._publish_end(trainer.step)
     return {'updates': trainer.step, 'env_steps': trainer.env_steps}
 
@@ -198,7 +229,7 @@ class _Session:
     tables = (
         roles.replay_tables(
             self._parts, plan.stage, plan.tasks, plan.online,
-            plan.seed(self._parts.seed), plan.shared)
+            self._seed_of_draws(), plan.shared)
         if self._remote is None else self._remote.tables(self._parts, plan))
     self._stack.callback(tables.stop)
     names = [task.name for task in plan.tasks]
@@ -247,21 +278,21 @@ class _Session:
       agent = self._build_agent()
     # TF-Agents restores what matches and says nothing of the rest.
     checkpoints.check_fits(agent=agent, train_step=self._train_step)
-    latest, replicas = checkpoints.latest(), self._strategy.num_replicas_in_sync
+    latest = checkpoints.latest()
+    replicas = self._strategy.num_replicas_in_sync // self._group.size
     prioritized = self._settings.replay.priority_exponent > 0
     extras = Extras(roles.legal_masks(plan.tasks), self._env_steps,
                     *self._read_by_batches())
 
     def dataset() -> tf.data.Dataset:
-      # Each replica takes a batch of its own.
+      # Each replica of this process takes a batch of its own.
       return tables.dataset(
           self._composition(), extras,
           first_batch=latest.step * replicas if latest else 0)
 
     def after_step(info: SampleInfo, priority: tf.Tensor) -> None:
       tables.update_priorities(info, priority)
-      self._priorities.update(
-          info.task.numpy(), info.position.numpy(), priority.numpy())
+      self._priorities.update(*self._group.rows_of_all(info, priority))
 
     return StepLearner(
         plan.directory.path, self._train_step, agent, dataset,
@@ -269,7 +300,7 @@ class _Session:
         from_elsewhere=self._remote is not None or plan.shared is not None,
         checkpoint_interval=_NEVER, summary_interval=0,
         max_checkpoints_to_keep=3, run_optimizer_variable_init=False,
-        strategy=self._strategy)
+        strategy=self._strategy, group=self._group)
 
   def _build_agent(self) -> WorldModelAgent:
     """The agent, with the task weights where there are any."""
@@ -305,10 +336,15 @@ class _Session:
       read = [copy for copy, _ in self._copies]
     return tuple(read)
 
+  def _seed_of_draws(self) -> int:
+    """Other rows for each process of a group."""
+    return (self._plan.seed(self._parts.seed)
+            + _LEARNER_SEEDS * self._group.index)
+
   def _composition(self) -> Composition:
     plan = self._plan
     return roles.batch_composition(
-        self._settings, self._rows, plan.online, plan.seed(self._parts.seed),
+        self._settings, self._rows, plan.online, self._seed_of_draws(),
         plan.weighted and self._parts.task_weights.use == 'sampling')
 
   def _after_update(self, step: int) -> None:

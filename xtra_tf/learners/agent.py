@@ -147,7 +147,7 @@ class WorldModelAgent(tf_agent.TFAgent):
     if self.target_network is not None:
       self.target_network.refresh(step)
     targets = self._targets(unroll)
-    factor = segments.mean_by_task(
+    factor = segments.mean_over_replicas(
         unroll.offline_factor, unroll.task, len(self._shares))
     rate = self._learning_rate(step)
     rows = self._rows(unroll, targets, step)

@@ -145,4 +145,6 @@ class BatchNorm(tf.keras.layers.Layer):
     return self.add_weight(
         name, [channels], initializer=initializer, trainable=False,
         synchronization=tf.VariableSynchronization.ON_READ,
-        aggregation=tf.VariableAggregation.MEAN)
+        # All replicas have the same. A mean of several processes' would make
+        # each read, a save's too, an exchange that all must take part in.
+        aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA)

@@ -8,9 +8,17 @@ import tensorflow as tf
 from xtra_tf.numerics import replicas
 
 
-def mean_by_task(values: tf.Tensor, task: tf.Tensor,
-                 num_tasks: int) -> tf.Tensor:
-  """Mean of each task's rows.
+def mean_over_replicas(values: tf.Tensor, task: tf.Tensor,
+                       num_tasks: int) -> tf.Tensor:
+  """Mean over the replicas of each one's mean, 0 where it has no row.
+
+  For what grows with a task's rows on a replica, of which all have as many
+  rows in all: with n_r rows of the task on replica r of R
+
+    (1 / R) sum_r c n_r = c sum_r n_r / R
+
+  is what one device with all rows would have, where a mean over the rows,
+  c sum n_r^2 / sum n_r, is more unless all n_r are equal.
 
   Args:
     values: <float32>[B].
@@ -20,16 +28,18 @@ def mean_by_task(values: tf.Tensor, task: tf.Tensor,
   Returns:
     <float32>[T]; 0 where a task has no row.
   """
-  total = replicas.total(
-      tf.math.unsorted_segment_sum(values, task, num_tasks))
-  return tf.math.divide_no_nan(total, count_by_task(task, num_tasks))
+  own = tf.math.divide_no_nan(
+      tf.math.unsorted_segment_sum(values, task, num_tasks),
+      tf.math.unsorted_segment_sum(
+          tf.ones_like(values), task, num_tasks))
+  return replicas.total(own) / replicas.number()
 
 
 def share_by_task(values: tf.Tensor, task: tf.Tensor,
                   num_tasks: int) -> tf.Tensor:
   """What this replica's rows add to the mean of each task's rows.
 
-  The sum over the replicas is `mean_by_task`; with one it is that.
+  The sum over the replicas is the mean over the rows of all of them.
 
   Args:
     values: <float32>[B].

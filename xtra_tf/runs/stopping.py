@@ -26,6 +26,7 @@ class StopRequest:
   """
 
   def __init__(self) -> None:
+    self._is_installed = False
     self._signal: Optional[int] = None
     self._holds = 0
 
@@ -39,9 +40,26 @@ class StopRequest:
 
     To be called from the main thread.
     """
+    self._is_installed = True
     self._signal = None
     for number in _SIGNALS:
       signal.signal(number, self._on_signal)
+
+  @contextlib.contextmanager
+  def let_go(self) -> Iterator[None]:
+    """Signals end the program at once, where nothing has begun.
+
+    For native code that waits, and for what takes signals to itself, as
+    TensorFlow's service for several processes does with SIGTERM: they are taken
+    back in the end.
+    """
+    for number in _SIGNALS if self._is_installed else ():
+      signal.signal(number, signal.SIG_DFL)
+    try:
+      yield
+    finally:
+      for number in _SIGNALS if self._is_installed else ():
+        signal.signal(number, self._on_signal)
 
   def check(self) -> None:
     """Raises if a signal has come.

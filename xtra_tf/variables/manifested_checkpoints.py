@@ -92,6 +92,22 @@ class ManifestedCheckpoints:
     self._is_prepared = True
     return manifest
 
+  def look(self) -> Optional[Manifest]:
+    """What `prepare`, called elsewhere just before, has left for a Learner.
+
+    Nothing is changed: for the learners of a group that do not write.
+
+    Returns:
+      The manifest of what the Learner will restore; None for a fresh start.
+
+    Raises:
+      CheckpointError: there are saves, but none is whole.
+    """
+    self._latest = newest_manifest(
+        self._stage.manifests, self._stage.checkpoints)
+    self._is_prepared = True
+    return self._latest
+
   def check_fits(self, **objects: Any) -> None:
     """Refuses to restore into objects with other variables than were saved.
 

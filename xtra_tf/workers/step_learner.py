@@ -9,6 +9,8 @@ from tf_agents.train import learner as tf_agents_learner
 
 from xtra_tf.runs import wait_for
 from xtra_tf.types import SampleInfo, TrainingMetrics
+from xtra_tf.workers.host_batches import HostBatches
+from xtra_tf.workers.learner_group import LearnerGroup
 
 # Of TrainingMetrics, what has a number for each of a replica's rows.
 _BY_ROW = ('parts', 'task', 'priority', 'agreement', 'divergence')
@@ -28,18 +30,35 @@ class StepLearner(tf_agents_learner.Learner):
   nothing in the step needs the host.
   """
 
-  def __init__(self, *args: Any, after_step: Optional[AfterStep] = None,
-               from_elsewhere: bool = False, **kwargs: Any):
-    """Initializes the learner.
+  def __init__(self, root_dir: str, train_step: tf.Variable, agent: Any,
+               dataset_fn: Callable[[], tf.data.Dataset], *,
+               after_step: Optional[AfterStep] = None,
+               from_elsewhere: bool = False,
+               strategy: Optional[tf.distribute.Strategy] = None,
+               group: Optional[LearnerGroup] = None, **kwargs: Any):
+    """Initializes the learner; restores the save that it finds.
 
     Args:
-      *args: the original's.
+      root_dir: the original's; other learners than the chief of a group only
+        read in it.
+      train_step: the original's.
+      agent: the original's.
+      dataset_fn: of (unroll, info) for one replica.
       after_step: called with the rows of each replica of this process.
       from_elsewhere: batches come from a server that may be gone; they are
         waited for where a signal is heard.
+      strategy: the original's.
+      group: of the learners, if there are several.
       **kwargs: the original's.
     """
-    super().__init__(*args, **kwargs)
+    self._group = group or LearnerGroup()
+    on_host = strategy is not None and (
+        self._group.size > 1 or isinstance(strategy, tf.distribute.TPUStrategy))
+    super().__init__(
+        root_dir, train_step, agent, None if on_host else dataset_fn,
+        strategy=strategy, **kwargs)
+    if on_host:
+      self._experience_iterator = HostBatches(strategy, dataset_fn)
     self._after_step = after_step
     self._from_elsewhere = from_elsewhere
     self._waited = 0.
@@ -109,10 +128,17 @@ class StepLearner(tf_agents_learner.Learner):
         {} if measured is None else {'measured': measured})
 
   def _is_measured(self, unroll: Any) -> Optional[bool]:
-    """Of several replicas' batch; one replica's step looks for itself."""
+    """Of several replicas' batch; one replica's step looks for itself.
+
+    It is measured if each replica's part was drawn as such, which those drawn
+    when a window opens or closes need not have been all alike. The other parts
+    are as good for a plain step.
+    """
     if self.strategy.num_replicas_in_sync == 1:
       return None
-    return bool(self._each(unroll.measuring)[0][0].numpy())
+    flag = all(bool(measuring[0].numpy())
+               for measuring in self._each(unroll.measuring))
+    return self._group.all_say(flag)
 
   def _each(self, nest: Any) -> Any:
     """The nests of this process's replicas, in order."""

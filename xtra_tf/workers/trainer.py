@@ -17,6 +17,7 @@ from xtra_tf.runs import (
   stop_request,
 )
 from xtra_tf.variables import ManifestedCheckpoints
+from xtra_tf.workers.learner_group import LearnerGroup
 from xtra_tf.workers.non_finite_steps import NonFiniteSteps
 from xtra_tf.workers.play import Play
 from xtra_tf.workers.recorder import FinishedGame
@@ -78,6 +79,7 @@ class TrainerHooks:
       agrees with it is logged.
     staleness: told the rows of every update, logged and saved, where a task is
       played.
+    group: learners that make the same steps; this trainer is their chief's.
   """
   after_update: Callable[[int], None] = _nothing
   table_is_ready: Callable[[], bool] = lambda: True
@@ -85,6 +87,7 @@ class TrainerHooks:
   evaluate: Optional[Callable[[int, int], Dict[str, float]]] = None
   taught: Sequence[str] = ()
   staleness: Optional[SampleStaleness] = None
+  group: LearnerGroup = dataclasses.field(default_factory=LearnerGroup)
 
 
 class Trainer:
@@ -126,6 +129,7 @@ class Trainer:
     self._collector = collector
     self._env_steps = env_steps
     self._hooks = hooks or TrainerHooks()
+    self._group = self._hooks.group
     self._ready = collector is None
     self._priorities = priorities
     self._non_finite = NonFiniteSteps(logs_dir, self._tasks)
@@ -155,7 +159,7 @@ class Trainer:
       NonFiniteError: losses or gradients are NaN or infinite.
       Stopped: a signal has come.
     """
-    with self._progress:
+    with self._progress, self._group.leading():
       self._first_step()
       with stop_request.held():
         try:
@@ -244,7 +248,8 @@ class Trainer:
   def _learn(self) -> None:
     """One gradient step and what is due after it."""
     begun = time.perf_counter()
-    loss_info = self._learner.run(1)
+    with self._group.step(self.env_steps):
+      loss_info = self._learner.run(1)
     step = self.step
     loss_info = tf.nest.map_structure(lambda t: t.numpy(), loss_info)
     self._learning += time.perf_counter() - begun
