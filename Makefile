@@ -39,7 +39,8 @@ types: venv  ## mypy
 	$(PY) -m mypy
 
 unit: venv  ## the tests alone
-	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup \
+	  --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)
 	@$(PY) -m benchmarks $(BENCH_ARGS)
