@@ -39,7 +39,7 @@ types: venv  ## mypy
 	$(PY) -m mypy
 
 unit: venv  ## the tests alone
-	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadgroup \
+	$(PY) -m pytest -n $(PYTEST_WORKERS) --dist loadfile \
 	  --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: venv  ## times beside the peers into docs/ (BENCH_ARGS=--only=search)

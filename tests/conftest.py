@@ -15,8 +15,6 @@ _LAST = ('acceptance', 'conformance', 'launchers_test.py', 'end_to_end')
 # about the same time.
 _LONGEST = ('kill_test.py', 'shared_offline_test.py', 'roles_test.py',
             'learning_test.py')
-# Of a session; their tests, whatever the file, belong to one process.
-_SHARED_FIXTURES = ('killed_run',)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,15 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-  """Sorts by how long tests take; a file's tests stay in one process.
-
-  What a class or a session sets up would else be made by each process.
-  """
-  for item in items:
-    shared = [name for name in getattr(item, 'fixturenames', ())
-              if name in _SHARED_FIXTURES]
-    item.add_marker(pytest.mark.xdist_group(
-        shared[0] if shared else str(item.path)))
+  """Sorts by how long the tests of a folder take; else the order stays."""
   items.sort(key=_place)
 
 
