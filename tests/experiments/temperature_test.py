@@ -18,6 +18,7 @@ class TemperatureTest(parameterized.TestCase, tf.test.TestCase):
     session = mock.Mock()
     session._settings.stage = stage
     session._policy.temperature = tf.Variable(0.)
+    session._staleness = None  # nobody asks how old the weights are
     found = []
     with mock.patch.object(training, 'copy_variables'):
       for step in steps:
