@@ -22,6 +22,9 @@ from xtra_tf.runs import RunDirectory
 from xtra_tf.workers import StepLearner
 
 _UPDATES, _WARM = 120, 40
+# As far behind a save, a line of metrics and new weights as at _WARM: what is
+# kept until the next of them is the same.
+_LAST = 100
 _STAGE = 'scratch/xtra_tf.experiments.StageSettings.'
 _BINDINGS = (
     'NUM_SIMULATIONS = 2', 'BATCH_SIZE = 8',
@@ -65,7 +68,7 @@ class SteadyTest(absltest.TestCase):
 
     def counting_run(learner, iterations=1, **kwargs):
       step = int(learner.train_step_numpy)
-      if step in (_WARM, _UPDATES - 1):
+      if step in (_WARM, _LAST):
         seen[step] = _counts(graphs)
       return run(learner, iterations, **kwargs)
 

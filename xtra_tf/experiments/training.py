@@ -359,7 +359,8 @@ class _Session:
         self._settings.stage.acting_update_period)
     due = anyway or step % period == 0
     if due and self._staleness is not None:
-      self._staleness.publish(int(self._env_steps[0].numpy()), step)
+      # Read whole: a slice of a variable is never freed by TensorFlow 2.15.
+      self._staleness.publish(int(self._env_steps.numpy()[0]), step)
     temperature = schedules.visit_temperature(
         tf.constant(step), stage.updates, stage.temperature_boundaries)
     if self._play is not None and due:
