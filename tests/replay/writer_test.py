@@ -367,6 +367,6 @@ class ReplayWriterTest(parameterized.TestCase, tf.test.TestCase):
     episode = make_episode('rrrrrrrrrt0')
     writer.load(episode)
     server.stop()
-    message = rf'{address} did not answer for 1\.?\d* s: .*table a'
+    message = rf'{address} did not answer for 1(\.\d+)? s: .*table a'
     with self.assertRaisesRegex(UnreachableError, message):
       writer.load(episode)

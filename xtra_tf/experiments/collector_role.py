@@ -207,12 +207,9 @@ class CollectorRole:
     return True
 
   def _take_weights(self) -> None:
-    variables = self._model.variables
-    weights = self._channel.take([v.shape for v in variables])
+    weights = self._channel.take_into(self._model.variables)
     if weights is None:
       return
-    for variable, value in zip(variables, weights.variables):
-      variable.assign(value)
     self._policy.temperature.assign(weights.temperature)
     self._weights = weights
 

@@ -145,12 +145,9 @@ class ReanalyzerRole:
     return self._is_ready
 
   def _take_weights(self) -> None:
-    variables = self._model.variables
-    weights = self._channel.take([v.shape for v in variables])
+    weights = self._channel.take_into(self._model.variables)
     if weights is None:
       return
-    for variable, value in zip(variables, weights.variables):
-      variable.assign(value)
     self._env_steps.assign([sum(weights.played.values())])
     self._weights = weights
 

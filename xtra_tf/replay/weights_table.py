@@ -6,6 +6,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 import reverb
+import tensorflow as tf
 
 from xtra_tf.errors import IncompatibleDataError
 from xtra_tf.replay import byte_tables
@@ -96,6 +97,14 @@ class WeightsChannel:
           + '. Start learner and collectors with the same gin files.')
     # A newer item may have come meanwhile; then it is taken next time.
     self._inserted = inserted
+    return weights
+
+  def take_into(self, variables: Sequence[tf.Variable]) -> Optional[Weights]:
+    """`take`, and gives the newest weights to variables that they must fit."""
+    weights = self.take([variable.shape for variable in variables])
+    if weights is not None:
+      for variable, value in zip(variables, weights.variables):
+        variable.assign(value)
     return weights
 
 
