@@ -1,5 +1,7 @@
 """Our replay tables, filled with frames of a real game: bytes and seconds."""
 
+import ctypes
+import gc
 import os
 import time
 from typing import Any, Callable, Dict, Iterator, Optional, Tuple
@@ -159,7 +161,13 @@ def _draw_ms(task: tasks.TaskSpec, tables: ReplayTables, batch: int) -> float:
 
 
 def _memory() -> int:
-  """Bytes of this process that are in memory; the server is inside it."""
+  """Bytes of this process that are in memory; the server is inside it.
+
+  What was freed is given back first: frames that were read and dropped are not
+  the table's.
+  """
+  gc.collect()
+  ctypes.CDLL('libc.so.6').malloc_trim(0)
   return psutil.Process(os.getpid()).memory_info().rss
 
 

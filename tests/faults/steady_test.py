@@ -81,8 +81,10 @@ class SteadyTest(absltest.TestCase):
       train(parts, plan)
     first, last = seen.values()
     self.assertGreater(first['graphs'], 0)
-    for name in ('graphs', 'threads', 'files', 'tasks', 'tensors'):
-      self.assertEqual(last[name], first[name], name)
+    self.assertEqual(last['graphs'], first['graphs'])
+    # What tests before this one left in the process may go meanwhile.
+    for name in ('threads', 'files', 'tasks', 'tensors'):
+      self.assertLessEqual(last[name], first[name], name)
     # Games are remembered in the ledger of priorities, a few objects each.
     self.assertLess(last['objects'] - first['objects'], 200)
     saves = {name.split('.')[0] for name in os.listdir(directory.checkpoints)

@@ -185,6 +185,17 @@ class StateDictsTest(parameterized.TestCase):
         list(module_versions({'a.b.weight': 0, 'a.c.running_mean': 0}).items()),
         [('', 1), ('a', 1), ('a.b', 1), ('a.c', 2)])
 
+  def test_name_of_any_length_is_not_repeated(self):
+    with zipfile.ZipFile(self.path, 'w') as archive:
+      archive.writestr('model/data.pkl', b'.' * 5000)
+    with open(self.path, 'rb') as file:
+      data = bytearray(file.read())
+    data[26:28] = (4000).to_bytes(2, 'little')  # the member's name's length
+    self.write(data)
+    with self.assertRaisesRegex(DataFileError, 'File name in') as found:
+      read_state_dict(self.path)
+    self.assertLess(len(str(found.exception)), 1000)
+
   def test_missing_file(self):
     with self.assertRaisesRegex(DataFileError, 'model.p: does not exist'):
       read_state_dict(self.path)

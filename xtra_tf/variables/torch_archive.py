@@ -22,6 +22,7 @@ MAX_PICKLE_BYTES = 2**20
 _MAX_MEMBERS = 10_000
 _MAX_DIRECTORY_BYTES = 2 * 2**20
 _MAX_NAME = 200
+_MAX_QUOTED = 400  # characters of another library's message
 
 # The end of the central directory, and what stands before it in zip64 files,
 # which is how PyTorch writes them.
@@ -64,8 +65,8 @@ class TorchArchive:
       try:
         self._zip = zipfile.ZipFile(self._file)
       except _BROKEN as error:
-        raise self._error(f'its table of contents is damaged ({error}).'
-                          ) from error
+        raise self._error('its table of contents is damaged '
+                          f'({_quoted(error)}).') from error
       self._members = self._checked_members(start)
       self.storage_bytes = {
           match.group(1): info.file_size
@@ -105,7 +106,8 @@ class TorchArchive:
     try:
       return self._zip.read(self._members[name])
     except _BROKEN as error:
-      raise self._error(f'its member {name} is damaged ({error}).') from error
+      raise self._error(f'its member {name} is damaged ({_quoted(error)}).'
+                        ) from error
 
   def _checked_members(self, directory_start: int
                        ) -> Dict[str, zipfile.ZipInfo]:
@@ -153,6 +155,12 @@ class TorchArchive:
 
   def _error(self, reason: str) -> DataFileError:
     return DataFileError(self.path, f'{reason} {_HINT}')
+
+
+def _quoted(error: Exception) -> str:
+  """What zipfile says; it repeats names of any length from the file."""
+  text = str(error)
+  return text if len(text) <= _MAX_QUOTED else f'{text[:_MAX_QUOTED]}...'
 
 
 def _open(path: str) -> BinaryIO:
