@@ -124,6 +124,15 @@ class _Session:
     self._policy: Optional[PlanningPolicy] = None  # that plays the first task
     self._staleness: Optional[SampleStaleness] = None
     self._copies: List[Tuple[tf.Variable, tf.Variable]] = []
+    # Compiled, as they come with every update or nearly so: on Python 3.11
+    # TensorFlow loses 48 bytes of every tensor that comes into Python's hands.
+    self._refresh_acting = tf.function(
+        lambda: copy_variables(self._models.online, self._models.need('acting')),
+        autograph=False)
+    self._temperature = tf.function(
+        lambda: schedules.visit_temperature(
+            self._train_step, self._settings.stage.updates,
+            self._settings.stage.temperature_boundaries), autograph=False)
     with strategy.scope():
       self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
     self._models = build_models(parts, plan, strategy)
@@ -355,22 +364,19 @@ class _Session:
 
   def _publish(self, step: int, anyway: bool = False) -> None:
     """Gives the actor new weights and temperature when they are due."""
-    stage, period = self._settings.stage, (
-        self._settings.stage.acting_update_period)
+    period = self._settings.stage.acting_update_period
     due = anyway or step % period == 0
     if due and self._staleness is not None:
       # Read whole: a slice of a variable is never freed by TensorFlow 2.15.
       self._staleness.publish(int(self._env_steps.numpy()[0]), step)
-    temperature = schedules.visit_temperature(
-        tf.constant(step), stage.updates, stage.temperature_boundaries)
     if self._play is not None and due:
       # Until the next weights they may play what the updates up to then need.
       self._play.publish(
           self._models.online, step,
           self._schedule().allowed_env_steps(step + period),
-          self._priorities.maximum, float(temperature))
+          self._priorities.maximum, float(self._temperature()))
     if self._models.acting is None or self._policy is None:
       return
     if due:
-      copy_variables(self._models.online, self._models.acting)
-    self._policy.temperature.assign(temperature)
+      self._refresh_acting()
+    self._policy.temperature.assign(self._temperature())

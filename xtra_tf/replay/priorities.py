@@ -69,7 +69,7 @@ def update_priorities_from_host(client: reverb.Client, tables: Sequence[str],
                                 info: SampleInfo, priority: np.ndarray) -> None:
   """`update_priorities` for arrays, through an ordinary client."""
   task, keys = np.asarray(info.task), np.asarray(info.key)
-  sane = sanitize(tf.constant(priority)).numpy()
+  sane = sanitize_array(priority)
   for index, table in enumerate(tables):
     rows = np.flatnonzero(task == index)
     if rows.size:

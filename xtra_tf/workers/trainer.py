@@ -135,6 +135,7 @@ class Trainer:
     self._non_finite = NonFiniteSteps(logs_dir, self._tasks)
     self._not_applied = 0
     self._task_weights = task_weights
+    self._step = int(learner.train_step.numpy())
     self._pending: List[Any] = []
     self._pending_since = time.monotonic()
     self._learning = 0.  # seconds of the pending updates, waiting included
@@ -142,7 +143,7 @@ class Trainer:
   @property
   def step(self) -> int:
     """Gradient steps made so far."""
-    return int(self._learner.train_step.numpy())
+    return self._step
 
   @property
   def env_steps(self) -> int:
@@ -250,7 +251,7 @@ class Trainer:
     begun = time.perf_counter()
     with self._group.step(self.env_steps):
       loss_info = self._learner.run(1)
-    step = self.step
+    step = self._step = int(self._learner.train_step.numpy())
     loss_info = tf.nest.map_structure(lambda t: t.numpy(), loss_info)
     self._learning += time.perf_counter() - begun
     if loss_info.extra.finite:
