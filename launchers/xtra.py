@@ -81,4 +81,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-  program.run(main)
+  program.run(main, at_once=True)
