@@ -12,8 +12,10 @@ The exit code is 1 if something grows or a process has died.
 
 import argparse
 import contextlib
+from importlib import metadata
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -145,7 +147,9 @@ def _figure(lines: Sequence[Mapping[str, Any]], path: str) -> None:
 def judge(lines: List[Dict[str, Any]], facts: Mapping[str, Any],
           output: str) -> bool:
   """Adds the verdict to the file and draws the figure; whether all is flat."""
-  found = {**footprints.verdict(lines), **facts}
+  found = {**footprints.verdict(lines), **facts,
+           'python': platform.python_version(),
+           'tensorflow': metadata.version('tensorflow')}
   with open(f'{output}.jsonl', 'a', encoding='utf-8') as file:
     file.write(json.dumps({'verdict': found}) + '\n')
   _figure(lines, f'{output}.png')

@@ -127,7 +127,8 @@ class _Session:
     # Compiled, as they come with every update or nearly so: on Python 3.11
     # TensorFlow loses 48 bytes of every tensor that comes into Python's hands.
     self._refresh_acting = tf.function(
-        lambda: copy_variables(self._models.online, self._models.need('acting')),
+        lambda: copy_variables(
+            self._models.online, self._models.need('acting')),
         autograph=False)
     self._temperature = tf.function(
         lambda: schedules.visit_temperature(

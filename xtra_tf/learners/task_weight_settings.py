@@ -41,7 +41,7 @@ class TaskWeightSettings:
     passes: how the tasks' gradients are had. `joint`, official: one forward
       pass of all rows and a backward pass a task, each as long as that of a
       whole step. `by_task`: a forward and a backward pass of each task's rows
-      alone; hardly longer than a plain step, but batch norm then sees one task
+      alone, about one and a half plain steps; but batch norm then sees one task
       at a time, so that gradients, and the update, are not quite those of a
       plain step.
     gradient_clamp: largest element of the gradients that are compared; None:

@@ -94,7 +94,8 @@ class ReverbTables(ReplayTables):
     super().__init__(specs, window, block_length)
     self._specs = {spec.name: spec for spec in specs}
     self.server = server or ReplayServer(specs, window)
-    # Fewer tensors in Python's hands: on 3.11 TensorFlow loses 48 bytes of each.
+    # As eager operations they would be many tensors in Python's hands: on 3.11
+    # TensorFlow loses 48 bytes of each.
     self._update = tf.function(
         lambda info, priority: update_priorities(
             self.server.tf_client(), self.names, info, priority),
