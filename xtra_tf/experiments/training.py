@@ -124,6 +124,9 @@ class _Session:
     self._policy: Optional[PlanningPolicy] = None  # that plays the first task
     self._staleness: Optional[SampleStaleness] = None
     self._copies: List[Tuple[tf.Variable, tf.Variable]] = []
+    with strategy.scope():
+      self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
+    self._models = build_models(parts, plan, strategy)
     # Compiled, as they come with every update or nearly so: on Python 3.11
     # TensorFlow loses 48 bytes of every tensor that comes into Python's hands.
     self._refresh_acting = tf.function(
@@ -134,9 +137,6 @@ class _Session:
         lambda: schedules.visit_temperature(
             self._train_step, self._settings.stage.updates,
             self._settings.stage.temperature_boundaries), autograph=False)
-    with strategy.scope():
-      self._train_step = tf.Variable(0, dtype=tf.int64, name='train_step')
-    self._models = build_models(parts, plan, strategy)
     self._env_steps = tf.Variable(
         np.zeros(len(plan.tasks), np.int64), name='env_steps')
 
