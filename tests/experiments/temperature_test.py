@@ -17,11 +17,14 @@ class TemperatureTest(parameterized.TestCase, tf.test.TestCase):
     """What `_publish` gives the acting policy at each step."""
     session = mock.Mock()
     session._settings.stage = stage
+    made = tf.Variable(0, dtype=tf.int64)
+    session._temperature = training._temperature_at(made, stage)
     session._policy.temperature = tf.Variable(0.)
     session._staleness = None  # nobody asks how old the weights are
     found = []
     with mock.patch.object(training, 'copy_variables'):
       for step in steps:
+        made.assign(step)
         training._Session._publish(session, step)
         found.append(float(session._policy.temperature.numpy()))
     return found

@@ -6,6 +6,7 @@ A TrainingPlan says what is special about a stage; `train` is the same for all.
 import contextlib
 from typing import (
   Any,
+  Callable,
   Dict,
   List,
   Optional,
@@ -29,6 +30,7 @@ from xtra_tf.experiments.offline_tables import OfflineTables
 from xtra_tf.experiments.remote_play import RemotePlay
 from xtra_tf.experiments.remote_run import RemoteRun
 from xtra_tf.experiments.roles import RunParts
+from xtra_tf.experiments.settings import StageSettings
 from xtra_tf.experiments.stage_models import build_models, build_targets
 from xtra_tf.experiments.training_plan import TrainingPlan
 from xtra_tf.learners import TaskWeights, WorldModelAgent
@@ -133,10 +135,7 @@ class _Session:
         lambda: copy_variables(
             self._models.online, self._models.need('acting')),
         autograph=False)
-    self._temperature = tf.function(
-        lambda: schedules.visit_temperature(
-            self._train_step, self._settings.stage.updates,
-            self._settings.stage.temperature_boundaries), autograph=False)
+    self._temperature = _temperature_at(self._train_step, self._settings.stage)
     self._env_steps = tf.Variable(
         np.zeros(len(plan.tasks), np.int64), name='env_steps')
 
@@ -381,3 +380,15 @@ class _Session:
     if due:
       self._refresh_acting()
     self._policy.temperature.assign(self._temperature())
+
+
+def _temperature_at(step: tf.Variable, stage: StageSettings
+                    ) -> Callable[[], tf.Tensor]:
+  """The visit temperature of a stage, compiled, as it comes with every update.
+
+  Args:
+    step: <int64>[] gradient steps made so far.
+    stage: whose temperature falls.
+  """
+  return tf.function(lambda: schedules.visit_temperature(
+      step, stage.updates, stage.temperature_boundaries), autograph=False)
