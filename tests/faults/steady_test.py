@@ -4,6 +4,7 @@ The long form is long_run.py: an hour, four processes, memory.
 """
 
 import collections
+import contextlib
 import gc
 import os
 import threading
@@ -38,12 +39,22 @@ _BINDINGS = (
     f'{_STAGE}log_interval = 10')
 
 
-def _counts(graphs):
-  """What this process has now."""
+def _handles():
+  """What tests before this one have left open or running, too."""
+  files = set()
+  for number in os.listdir('/proc/self/fd'):
+    with contextlib.suppress(FileNotFoundError):  # the listing's own
+      files.add((number, os.readlink(f'/proc/self/fd/{number}')))
+  return {'files': files, 'tasks': set(os.listdir('/proc/self/task')),
+          'threads': set(threading.enumerate())}
+
+
+def _counts(graphs, before):
+  """What this process has now, beyond the handles that it had before."""
   gc.collect()
-  return {'graphs': graphs[0], 'threads': threading.active_count(),
-          'files': len(os.listdir('/proc/self/fd')),
-          'tasks': len(os.listdir('/proc/self/task')),
+  handles = {name: len(found - before[name])
+             for name, found in _handles().items()}
+  return {**handles, 'graphs': graphs[0],
           'objects': len(gc.get_objects()),
           'tensors': sum(isinstance(thing, tf.Tensor)
                          for thing in gc.get_objects())}
@@ -64,12 +75,14 @@ class SteadyTest(absltest.TestCase):
         stage='scratch', title='', directory=directory, tasks=(parts.target,),
         rows=(8,), targets='reanalyzed', logs={}, online=True)
     seen, graphs = collections.OrderedDict(), [0]
+    gc.collect()
+    before = _handles()
     run, make_graph = StepLearner.run, func_graph.FuncGraph.__init__
 
     def counting_run(learner, iterations=1, **kwargs):
       step = int(learner.train_step_numpy)
       if step in (_WARM, _LAST):
-        seen[step] = _counts(graphs)
+        seen[step] = _counts(graphs, before)
       return run(learner, iterations, **kwargs)
 
     def counting_graph(graph, *args, **kwargs):
@@ -81,10 +94,10 @@ class SteadyTest(absltest.TestCase):
       train(parts, plan)
     first, last = seen.values()
     self.assertGreater(first['graphs'], 0)
-    self.assertEqual(last['graphs'], first['graphs'])
-    # What tests before this one left in the process may go meanwhile.
-    for name in ('threads', 'files', 'tasks', 'tensors'):
-      self.assertLessEqual(last[name], first[name], name)
+    for name in ('graphs', 'threads', 'files', 'tasks'):
+      self.assertEqual(last[name], first[name], name)
+    # Those of earlier tests may go meanwhile.
+    self.assertLessEqual(last['tensors'], first['tensors'])
     # Games are remembered in the ledger of priorities, a few objects each.
     self.assertLess(last['objects'] - first['objects'], 200)
     saves = {name.split('.')[0] for name in os.listdir(directory.checkpoints)

@@ -125,6 +125,8 @@ class SharedTables(ReplayTables):
     self._shared = server
     self._stopped = threading.Event()
     self._failure: Optional[UserError] = None
+    # Compiled for the reason that `ReverbTables` has.
+    self._update = tf.function(self._update_own, autograph=False)
 
   @property
   def failure(self) -> Optional[UserError]:
@@ -174,17 +176,19 @@ class SharedTables(ReplayTables):
 
   def update_priorities(self, info: SampleInfo, priority: tf.Tensor) -> None:
     """Of the rows of tables that are not shared; see the base class."""
-    if self._own is None:
-      return
+    if self._own is not None:
+      self._update(info, priority)
+
+  def _update_own(self, info: SampleInfo, priority: tf.Tensor) -> None:
+    own = self._need_own()
     rows = tf.reduce_any(
-        info.task[:, None] == [self.names.index(n) for n in self._own.names],
-        axis=1)
+        info.task[:, None] == [self.names.index(n) for n in own.names], axis=1)
     # Positions in the run's list, which the embedded server's follow.
-    places = tf.constant([self._own.names.index(n) if n in self._own.names
-                          else -1 for n in self.names])
+    places = tf.constant([own.names.index(n) if n in own.names else -1
+                          for n in self.names])
     kept = tf.nest.map_structure(lambda x: tf.boolean_mask(x, rows), info)
     update_priorities(
-        self._own.server.tf_client(), self._own.names,
+        own.server.tf_client(), own.names,
         kept._replace(task=tf.gather(places, kept.task)),
         tf.boolean_mask(priority, rows))
 
