@@ -15,6 +15,8 @@ import zipfile
 
 from absl.testing import absltest
 
+import xtra_tf
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _INPUTS = ('setup.cfg', 'pyproject.toml', 'README.md', 'LICENSE', 'gin',
            'launchers', 'xtra_tf')
@@ -74,6 +76,11 @@ class WheelTest(absltest.TestCase):
     tops = {n.split('/')[0] for n in self.names}
     self.assertLen(tops, 3)
     self.assertContainsSubset({'xtra_tf', 'launchers'}, tops)
+
+  def test_one_version(self):
+    self.assertIn(f'\nVersion: {xtra_tf.__version__}\n', self.metadata)
+    self.assertIn(f'\n    version = "{xtra_tf.__version__}",\n)',
+                  (_ROOT / 'MODULE.bazel').read_text(encoding='utf-8'))
 
   def test_python_version_and_extras(self):
     self.assertIn('Requires-Python: <3.12,>=3.11', self.metadata)

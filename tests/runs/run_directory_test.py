@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import os
 import socket
@@ -7,6 +8,7 @@ from unittest import mock
 
 from absl.testing import absltest, parameterized
 
+import xtra_tf
 from xtra_tf.errors import DataFileError, SettingsChangedError, StorageError
 from xtra_tf.runs import atomic, provenance
 from xtra_tf.runs.run_directory import RunDirectory, run_of_stage
@@ -246,6 +248,13 @@ class ProvenanceTest(absltest.TestCase):
   def test_everything_is_json(self):
     json.dumps([provenance.versions(), provenance.machine()])
     self.assertIsNotNone(provenance.versions()['numpy'])
+
+  def test_our_own_version_is_known_without_an_installation(self):
+    with mock.patch.object(importlib.metadata, 'version',
+                           side_effect=importlib.metadata.PackageNotFoundError):
+      found = provenance.versions()
+    self.assertEqual(found['xtra-tf'], xtra_tf.__version__)
+    self.assertIsNone(found['numpy'])
 
 
 class ImportTest(absltest.TestCase):

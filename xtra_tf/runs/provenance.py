@@ -11,8 +11,10 @@ from typing import Any, Dict, List, Optional
 
 import psutil
 
+from xtra_tf.version import __version__
+
 _DISTRIBUTIONS = (
-    'xtra-tf', 'tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'ale-py',
+    'tensorflow', 'tf-agents', 'dm-reverb', 'gymnasium', 'ale-py',
     'numpy', 'tensorflow-probability', 'gin-config')
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -46,7 +48,9 @@ def code_version() -> Dict[str, Any]:
 
 def versions() -> Dict[str, Optional[str]]:
   """Versions of Python and of the packages that a result depends on."""
-  found: Dict[str, Optional[str]] = {'python': platform.python_version()}
+  # Not by its distribution: from a checkout there is none.
+  found: Dict[str, Optional[str]] = {'python': platform.python_version(),
+                                     'xtra-tf': __version__}
   for name in _DISTRIBUTIONS:
     try:
       found[name] = importlib.metadata.version(name)
