@@ -40,8 +40,8 @@ class MiniTest(absltest.TestCase):
   @classmethod
   def setUpClass(cls):
     super().setUpClass()
-    cls.text = (_DOCS / 'mini.md').read_text(encoding='utf-8')
-    results = ExperimentResults(str(_DOCS / 'mini'))
+    cls.text = (_DOCS / 'mini_centipede.md').read_text(encoding='utf-8')
+    results = ExperimentResults(str(_DOCS / 'mini_centipede'))
     cls.record = results.record()
     cls.final = {(r.method, r.seed): np.mean(r.result.returns)
                  for r in results.results() if r.final}
@@ -82,14 +82,14 @@ class MiniTest(absltest.TestCase):
   def test_random_play(self):
     (said,) = re.findall(r'Random play by the same protocol(.*?)\n\n',
                          self.text, re.DOTALL)
-    for record in _lines(_DOCS / 'mini' / 'random.jsonl'):
+    for record in _lines(_DOCS / 'mini_centipede' / 'random.jsonl'):
       if record['task'] in ('Centipede', 'Centipede-m86-d0', 'Assault'):
         self.assertIn(f'{np.mean(record["returns"]):.0f}', said)
 
   def test_actions_repeated(self):
     rows = _table(self.text, 'action repeated', 'Centipede', 'its mode 86')
     said = {row[0]: row[1:] for row in rows}
-    for record in _lines(_DOCS / 'mini' / 'single_actions.jsonl'):
+    for record in _lines(_DOCS / 'mini_centipede' / 'single_actions.jsonl'):
       action = record['run'].split()[-1]
       cell = said[action]['Centipede-m86-d0' == record['task']]
       self.assertAlmostEqual(
