@@ -35,7 +35,7 @@ def _lines(path):
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-class MiniTest(absltest.TestCase):
+class CentipedeTest(absltest.TestCase):
 
   @classmethod
   def setUpClass(cls):
@@ -94,6 +94,18 @@ class MiniTest(absltest.TestCase):
       cell = said[action]['Centipede-m86-d0' == record['task']]
       self.assertAlmostEqual(
           _numbers(cell)[0], np.mean(record['returns']), delta=0.51)
+
+  def test_krull(self):
+    rows = _table(self.text, 'seed', '300 updates', '600', '900', '1200',
+                  '1500', '1800, 32 games')
+    said = {(int(row[0]), 300 * place): cell for row in rows
+            for place, cell in enumerate(row) if place}
+    found = {(record['seed'], record['step']): np.mean(record['returns'])
+             for record in _lines(
+                 _DOCS / 'mini_centipede' / 'krull_1800.jsonl')}
+    self.assertEqual(set(said), set(found))
+    for key, score in found.items():
+      self.assertAlmostEqual(_numbers(said[key])[0], score, delta=0.51)
 
 
 class LearningCheckTest(absltest.TestCase):
