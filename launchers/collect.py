@@ -14,7 +14,6 @@ with a larger number it collects more. `launchers.xtra --task_data=Alien=DIR`
 uses the data. The last line that it prints is their path.
 """
 
-import os
 import sys
 from typing import Any
 
@@ -25,6 +24,7 @@ from launchers import (
   gin_flags,
   program,
   role_flags,
+  role_start,
   settings_flags,
 )
 
@@ -68,16 +68,8 @@ def main() -> int:
 
 def _play_for_run() -> int:
   """One collector of a stage of a run."""
-  root_dir = program.require_root_dir()
-  stage = program.require('stage', FLAGS.stage, 'scratch')
-  if not FLAGS.debug:
-    program.native_output_to(os.path.join(
-        root_dir, 'logs', f'collector-{_COLLECTOR.value}.log'))
-  gin_flags.apply_trust()
+  found = role_start.begin(f'collector-{_COLLECTOR.value}.log')
   from xtra_tf.experiments import collector_role, stage_roles
-  found = stage_roles.resolve(
-      root_dir, stage, FLAGS.gin_file or ['protocols/demo.gin'],
-      FLAGS.gin_bindings, FLAGS.seed)
   env_steps = stage_roles.collect(found, collector_role.CollectorPlace(
       FLAGS.replay_address, _COLLECTOR.value, _COLLECTORS.value, found.digest,
       FLAGS.max_unreachable, FLAGS.lock_step))

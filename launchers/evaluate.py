@@ -6,7 +6,7 @@ Examples:
       --video=alien.mp4
   python -m launchers.evaluate --checkpoint=runs/demo/finetune/DemonAttack \
       --task=DemonAttack --episodes=8 --num_simulations=16 --output=quick.jsonl
-  python -m launchers.evaluate --policy=random --task=Alien \
+  python -m launchers.evaluate --policy=random --task=tiny:paddle \
       --gin_file=protocols/mini.gin --output=random.jsonl
   python -m launchers.evaluate --policy=random --actions=FIRE --task=Alien \
       --output=random.jsonl
@@ -74,7 +74,6 @@ _MAX_WAIT = flags.DEFINE_float(
     'max_wait', 0., 'With --follow: seconds without a new save before the '
     'program ends with 69; 0: it waits for ever.', lower_bound=0.)
 
-_DEFAULT_GIN_FILE = 'protocols/demo.gin'  # of a run
 
 
 def main() -> int:
@@ -103,7 +102,7 @@ def _follow() -> int:
   gin_files = FLAGS.gin_file
   followed = save_following.Followed(*where)
   if FLAGS.stage:
-    gin_files = gin_files or [_DEFAULT_GIN_FILE]
+    gin_files = gin_flags.files()
     followed = save_following.stage_of_run(
         *where, gin_files, FLAGS.gin_bindings)
     if _TASK.value:

@@ -1,5 +1,7 @@
 """The flags of every program that reads gin settings."""
 
+from typing import List
+
 from absl import flags
 
 flags.DEFINE_multi_string(
@@ -10,6 +12,13 @@ flags.DEFINE_multi_string(
 flags.DEFINE_bool(
     'trust_gin', False, 'Read gin files of other places than here, the '
     'checkout and the package, too.')
+
+_DEFAULT_FILE = 'protocols/demo.gin'
+
+
+def files() -> List[str]:
+  """Those that --gin_file names; the demo's for a run without."""
+  return flags.FLAGS.gin_file or [_DEFAULT_FILE]
 
 
 def apply_trust() -> None:

@@ -36,7 +36,7 @@ def _parse_flags(argv: Sequence[str]) -> List[str]:
 
 def _show_help() -> NoReturn:
   main_module = sys.modules['__main__']
-  sys.stdout.write(f'{(main_module.__doc__ or "").strip()}\n\nFlags:\n')
+  parts = [f'{(main_module.__doc__ or "").strip()}\n\nFlags:\n']
   for flag in sorted(FLAGS.get_key_flags_for_module(main_module),
                      key=lambda flag: flag.name):
     switch = '[no]' if flag.boolean else ''
@@ -44,7 +44,12 @@ def _show_help() -> NoReturn:
     default = '' if bare else f' (default: {flag.default})'
     text = textwrap.fill(' '.join(flag.help.split()), 78,
                          initial_indent=' ' * 6, subsequent_indent=' ' * 6)
-    sys.stdout.write(f'  --{switch}{flag.name}{default}\n{text}\n')
+    parts.append(f'  --{switch}{flag.name}{default}\n{text}\n')
+  try:
+    sys.stdout.write(''.join(parts))
+    sys.stdout.flush()
+  except BrokenPipeError:  # `--help | head`; Python flushes again at the end
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
   sys.exit(0)
 
 

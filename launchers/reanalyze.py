@@ -16,12 +16,11 @@ targets/weights_behind_mean and _max. They may be started in any order, come and
 go; each has another --reanalyzer.
 """
 
-import os
 import sys
 
 from absl import flags
 
-from launchers import gin_flags, program, role_flags, settings_flags
+from launchers import program, role_flags, role_start, settings_flags
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(program)
@@ -32,23 +31,12 @@ _REANALYZER = flags.DEFINE_integer(
     'reanalyzer', 0, 'Number of this one among the reanalyzers of a run.',
     lower_bound=0)
 
-_DEFAULT_GIN_FILE = 'protocols/demo.gin'
-
 
 def main() -> int:
   """Reanalyzes until the learner has finished."""
-  root_dir = program.require_root_dir()
-  stage = program.require('stage', FLAGS.stage, 'scratch')
-  address = program.require(
-      'replay_address', FLAGS.replay_address, 'localhost:8000')
-  if not FLAGS.debug:
-    program.native_output_to(os.path.join(
-        root_dir, 'logs', f'reanalyzer-{_REANALYZER.value}.log'))
-  gin_flags.apply_trust()
+  address = role_start.require_address()
+  found = role_start.begin(f'reanalyzer-{_REANALYZER.value}.log')
   from xtra_tf.experiments import reanalyzer_role, stage_roles
-  found = stage_roles.resolve(
-      root_dir, stage, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
-      FLAGS.gin_bindings, FLAGS.seed)
   batches = stage_roles.reanalyze(found, reanalyzer_role.ReanalyzerPlace(
       address, _REANALYZER.value, found.digest, FLAGS.max_unreachable))
   sys.stdout.write(f'Reanalyzer {_REANALYZER.value}: {batches:,} batches.\n')

@@ -23,6 +23,7 @@ from launchers import (
   gin_flags,
   program,
   role_flags,
+  role_start,
   settings_flags,
   task_folders,
 )
@@ -49,8 +50,6 @@ _SAMPLES_PER_STEP = flags.DEFINE_float(
     'its table is sampled, on the average, before it goes; '
     'ReplaySettings.samples_per_step if not given.')
 
-_DEFAULT_GIN_FILE = 'protocols/demo.gin'
-
 
 def main() -> int:
   """Loads, then serves until it is stopped."""
@@ -59,19 +58,12 @@ def main() -> int:
 
 def _serve_run() -> int:
   """The tables of one stage of a run."""
-  stage = program.require('stage', FLAGS.stage, 'scratch')
   if _TASK_DATA.value or _TASK_TARGETS.value:
     program.fail('--root_dir serves the tables of a run, --task_data sets for '
                  'any run. Expected one of the two.')
-  if not FLAGS.debug:
-    program.hide_native_output()
-  gin_flags.apply_trust()
+  found = role_start.begin()
   from xtra_tf.experiments import stage_roles
-  server = stage_roles.serve(
-      stage_roles.resolve(FLAGS.root_dir, stage,
-                          FLAGS.gin_file or [_DEFAULT_GIN_FILE],
-                          FLAGS.gin_bindings, FLAGS.seed),
-      _PORT.value, _ALLOW_REMOTE.value)
+  server = stage_roles.serve(found, _PORT.value, _ALLOW_REMOTE.value)
   try:
     while True:
       time.sleep(1)
@@ -88,7 +80,7 @@ def _serve_sets() -> int:
   gin_flags.apply_trust()
   from xtra_tf.experiments import shared_replay
   sets = shared_replay.prepare(
-      task_data, task_targets, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
+      task_data, task_targets, gin_flags.files(),
       FLAGS.gin_bindings, allow_remote=_ALLOW_REMOTE.value)
   for line in sets.lines():
     _say(line)

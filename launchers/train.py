@@ -14,15 +14,14 @@ each other. The same command goes on where it stopped. The stages that do not
 play, teachers and student, are trained by launchers.xtra.
 """
 
-import os
 import sys
 
 from absl import flags
 
 from launchers import (
-  gin_flags,
   program,
   role_flags,
+  role_start,
   settings_flags,
   strategy_flags,
 )
@@ -42,23 +41,12 @@ _REANALYZE = flags.DEFINE_enum(
     'gradient step itself, or launchers.reanalyze, without which it then '
     'waits. A run may change between them.')
 
-_DEFAULT_GIN_FILE = 'protocols/demo.gin'
-
 
 def main() -> int:
   """Trains until the stage is done."""
-  root_dir = program.require_root_dir()
-  stage = program.require('stage', FLAGS.stage, 'scratch')
-  address = program.require(
-      'replay_address', FLAGS.replay_address, 'localhost:8000')
-  if not FLAGS.debug:
-    program.native_output_to(os.path.join(root_dir, 'logs', 'learner.log'))
-  gin_flags.apply_trust()
-  from xtra_tf.experiments import remote_run, stage_roles, strategies
-  found = stage_roles.resolve(
-      root_dir, stage, FLAGS.gin_file or [_DEFAULT_GIN_FILE],
-      FLAGS.gin_bindings, FLAGS.seed,
-      strategies.Devices(FLAGS.strategy, FLAGS.tpu_name))
+  address = role_start.require_address()
+  found = role_start.begin('learner.log', FLAGS.strategy, FLAGS.tpu_name)
+  from xtra_tf.experiments import remote_run, stage_roles
   stage_roles.learn(
       found, remote_run.RemoteRun(
           address, FLAGS.max_unreachable, stage_roles.say, FLAGS.lock_step,

@@ -57,8 +57,6 @@ _EVALUATE = flags.DEFINE_bool(
     'that were trained. Those on source tasks are up to the setting '
     'SourceEvaluationSettings.episodes.')
 
-_DEFAULT_GIN_FILE = 'protocols/demo.gin'
-
 
 def main() -> int:
   """Runs what is left of the main job."""
@@ -69,7 +67,7 @@ def main() -> int:
   gin_flags.apply_trust()
   from xtra_tf.experiments import local_run, strategies
   report = local_run.run_xtra(
-      root_dir, gin_files=FLAGS.gin_file or [_DEFAULT_GIN_FILE],
+      root_dir, gin_files=gin_flags.files(),
       gin_bindings=FLAGS.gin_bindings, seed=FLAGS.seed, task_data=task_data,
       accept_config_change=_ACCEPT.value,
       only=_STAGES.value, offline_address=_OFFLINE_ADDRESS.value,

@@ -51,6 +51,17 @@ class LaunchersTest(unittest.TestCase):
                          name not in _WITHOUT_A_RUN)
         self.assertIn('--[no]debug', result.stdout)
 
+  def test_a_reader_of_the_help_may_go_away(self):
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        [sys.executable, '-m', 'launchers.xtra', '--help'], cwd=_ROOT,
+        stdout=writing, stderr=subprocess.PIPE, text=True, timeout=120,
+        check=False)
+    os.close(writing)
+    self.assertEqual(result.returncode, 0)
+    self.assertEqual(result.stderr, '')
+
   def test_wrong_usage_exits_with_2(self):
     for name in _LAUNCHERS:
       with self.subTest(name):
